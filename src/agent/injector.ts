@@ -1,0 +1,57 @@
+/**
+ * Puts frames into a tap's queue from the host's side, past its qdisc and its egress filters: a redirect in force does
+ * not send them away again.
+ */
+import type { Host } from '../host/host.ts';
+import type { VmTap } from '../host/vm-tap.ts';
+import { type PacketSocket, type ReceivedFrame } from '../native/native.ts';
+import { EtherType, encodeEthernet } from '../wire/ethernet.ts';
+import { MacAddress } from '../wire/mac-address.ts';
+import type { Nic } from '../model/vm.ts';
+import { GodwitError } from '../base/error.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** What PACKET_VNET_HDR takes: struct virtio_net_hdr without num_buffers. */
+const VNET_HEADER = 10;
+const PRIME_TIMEOUT = 2000;
+
+export class PrimingFailed extends GodwitError {
+  constructor(tap: string) {
+    super('AGENT_PRIMING_FAILED', `QEMU does not read from ${tap}: is it hanging?`);
+  }
+}
+
+export class Injector {
+  readonly #socket: PacketSocket;
+  readonly #tap: VmTap;
+
+  constructor(host: Host, tap: VmTap) {
+    this.#socket = host.native.packetSocket(host.netns, { ifindex: tap.index, protocol: 0, vnetHeader: true, bypassQdisc: true });
+    this.#tap = tap;
+  }
+
+  /** Throws SystemError ENOBUFS when the tap's queue is full. */
+  put(frame: ReceivedFrame): void {
+    this.#socket.send(frame.frame, frame.vnetHeader.length >= VNET_HEADER ? frame.vnetHeader.subarray(0, VNET_HEADER) : new Uint8Array(VNET_HEADER));
+  }
+
+  /**
+   * A QEMU whose guest stands still reads one frame from its tap all the same, keeps it inside, and reads no more until
+   * `cont`. What it holds cannot be had back. So it is given a frame that nobody misses: after it the tap keeps all others, in
+   * order. The guest receives and ignores it when it runs.
+   */
+  async prime(nic: Nic): Promise<void> {
+    const frame = encodeEthernet({ destination: nic.mac, source: MacAddress.of(Uint8Array.of(0x02, 0, 0, 0, 0, 0)), etherType: EtherType.localExperimental1, payload: new Uint8Array(46) });
+    this.#socket.send(frame, new Uint8Array(VNET_HEADER));
+    const deadline = performance.now() + PRIME_TIMEOUT;
+    while (this.#tap.tap.readable()) {
+      if (performance.now() > deadline) throw new PrimingFailed(this.#tap.tap.name);
+      await pause(0.2);
+    }
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+

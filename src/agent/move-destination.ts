@@ -1,0 +1,122 @@
+/** The destination's side of a move: mute taps fed by tunnels, the incoming QEMU, the commit, the opening. Decides nothing. */
+import type { Host } from '../host/host.ts';
+import type { Link } from '../host/link.ts';
+import type { Vm } from '../model/vm.ts';
+import type { ReceivedFrame } from '../native/native.ts';
+import { announcementFrames } from '../wire/announce.ts';
+import { Injector } from './injector.ts';
+import type { Journal } from './journal.ts';
+import type { LedgerPath } from './ledger.ts';
+import type { MoveTunnels } from './move-source.ts';
+import { type RunningVm, endVm, placeVm } from './running-vm.ts';
+
+export class MoveDestination {
+  readonly running: RunningVm;
+  readonly #id: string;
+  readonly #journal: Journal;
+  readonly #tunnels: Link[] = [];
+  readonly #uplink: number;
+
+  private constructor(running: RunningVm, id: string, journal: Journal, uplink: number) {
+    this.running = running;
+    this.#id = id;
+    this.#journal = journal;
+    this.#uplink = uplink;
+  }
+
+  /** Everything that can be done before the guest is stopped. Leaves nothing behind when it fails. */
+  static async prepare(host: Host, vm: Vm, journal: Journal, runDirectory: string, tunnels: MoveTunnels): Promise<MoveDestination> {
+    const uplink = host.addresses.route(tunnels.source).device;
+    const running = await placeVm(host, vm, { runDirectory, id: tunnels.id, incoming: true });
+    const destination = new MoveDestination(running, tunnels.id, journal, uplink);
+    try {
+      for (const [i, tap] of running.taps.entries()) {
+        const nic = vm.nics[i];
+        if (!nic) continue;
+        const injector = new Injector(host, tap);
+        try {
+          await injector.prime(nic);
+        } finally {
+          injector.close();
+        }
+        const tunnel = host.createTunnel({ name: `gx-${tunnels.id}-${i}`, vni: tunnels.vni + i, local: tunnels.destination, remote: tunnels.source, mtu: nic.mtu });
+        destination.#tunnels.push(tunnel);
+        host.traffic.attach(tunnel.index);
+        host.traffic.redirect(tunnel.index, { hook: 'ingress', preference: 1, match: 'all', to: tap.index });
+      }
+      return destination;
+    } catch (error) {
+      await destination.abort();
+      throw error;
+    }
+  }
+
+  /** The point of no return: on the disk when it returns. Throws JournalConflict when this move was aborted here. */
+  commit(): void {
+    this.#journal.decide(this.#id, this.running.vm.name, 'committed');
+  }
+
+  /** Opens the ports, teaches the bridge where the guest is, and lets it run: in this order, or its first frames go astray. */
+  async release(): Promise<void> {
+    const { host, taps, vm, qemu } = this.running;
+    for (const tap of taps) host.bridges.setPortState(tap.index, 'forwarding');
+    for (const [i, tap] of taps.entries()) {
+      const nic = vm.nics[i];
+      if (nic) host.bridges.learn(tap.index, nic.mac);
+    }
+    await qemu.cont();
+  }
+
+  /** Says where the guest is now, as if the guest said it: its own bridge hears it first. */
+  announce(): void {
+    for (const [i, { tap }] of this.running.taps.entries()) {
+      const nic = this.running.vm.nics[i];
+      if (nic) for (const frame of announcementFrames(nic)) tap.write(frame);
+    }
+  }
+
+  /** Durably gives the VM up: the record first, then QEMU is gone. The taps keep what they hold, for `takeHeld`. */
+  async abort(): Promise<void> {
+    this.#journal.decide(this.#id, this.running.vm.name, 'aborted');
+    await this.running.qemu.kill();
+    this.running.qemu.close();
+  }
+
+  /** Takes what a tap holds, in order. Only when QEMU is gone. */
+  takeHeld(nic: number): ReceivedFrame[] {
+    const frames: ReceivedFrame[] = [];
+    for (let frame; (frame = this.running.taps[nic]?.tap.read()); ) frames.push(frame);
+    return frames;
+  }
+
+  /** Frames that have come out of the tunnel of each NIC and gone into its tap. */
+  deliveredFrames(): number[] {
+    return this.#tunnels.map(({ index }) => this.running.host.traffic.counters(index, 'ingress').reduce((sum, f) => sum + f.packets, 0));
+  }
+
+  tapsWaiting(): boolean[] {
+    return this.running.taps.map(({ tap }) => tap.readable());
+  }
+
+  ledgerPaths(): LedgerPath[] {
+    return this.#tunnels.flatMap((tunnel, i) => {
+      const tap = this.running.taps[i];
+      if (!tap) return [];
+      return [{
+        host: this.running.host, tap: { name: tap.tap.name, index: tap.index }, tunnel, uplink: this.#uplink,
+        filters: { index: tunnel.index, name: tunnel.name, hook: 'ingress' },
+      } satisfies LedgerPath];
+    });
+  }
+
+  /** Removes the tunnels; the VM runs on. */
+  close(): void {
+    for (const tunnel of this.#tunnels.splice(0)) this.running.host.links.delete(tunnel.index);
+  }
+
+  /** After `abort` and `takeHeld`: nothing of the VM is left here. */
+  async discard(): Promise<void> {
+    this.close();
+    await endVm(this.running);
+  }
+}

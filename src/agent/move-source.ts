@@ -1,0 +1,128 @@
+/** The source's side of a move: the redirect of every NIC into its tunnel, and the way back. Decides nothing. */
+import type { Link } from '../host/link.ts';
+import type { ReceivedFrame } from '../native/native.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import { RedirectLoop } from './errors.ts';
+import { Injector } from './injector.ts';
+import type { LedgerPath } from './ledger.ts';
+import type { RunningVm } from './running-vm.ts';
+import type { VmTap } from '../host/vm-tap.ts';
+
+/** Preferences of the two redirects at a tap's egress. */
+const GROUP = 1;
+const UNICAST = 2;
+
+/** What both ends agree on for the tunnels of a move; NIC n uses VNI `vni` + n. */
+export interface MoveTunnels {
+  readonly id: string;
+  readonly vni: number;
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+}
+
+interface Lane {
+  readonly tap: VmTap;
+  readonly tunnel: Link;
+  readonly injector: Injector;
+  readonly uplink: number;
+  redirected: boolean;
+}
+
+export class MoveSource {
+  readonly running: RunningVm;
+  readonly #lanes: Lane[] = [];
+
+  constructor(running: RunningVm, tunnels: MoveTunnels) {
+    this.running = running;
+    const { host } = running;
+    try {
+      const uplink = host.addresses.route(tunnels.destination).device;
+      for (const [i, tap] of running.taps.entries()) {
+        // Tunnels feed taps by a filter at their ingress: none may feed one that is about to redirect.
+        const feeding = host.links.list().filter((l) => l.kind === 'vxlan').find((l) => host.traffic.feeds(l.index, tap.index));
+        if (feeding) throw new RedirectLoop(tap.tap.name);
+        const tunnel = host.createTunnel({
+          name: `gx-${tunnels.id}-${i}`, vni: tunnels.vni + i, local: tunnels.source, remote: tunnels.destination, mtu: running.vm.nics[i]?.mtu ?? 1500,
+        });
+        this.#lanes.push({ tap, tunnel, injector: new Injector(host, tap), uplink, redirected: false });
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** In force when it returns: the kernel has acknowledged every filter. */
+  redirect(): void {
+    const { traffic } = this.running.host;
+    for (const lane of this.#lanes) {
+      lane.redirected = true;
+      traffic.redirect(lane.tap.index, { hook: 'egress', preference: UNICAST, match: 'unicast', to: lane.tunnel.index });
+      traffic.redirect(lane.tap.index, { hook: 'egress', preference: GROUP, match: 'group', to: lane.tunnel.index });
+    }
+  }
+
+  tapsWaiting(): boolean {
+    return this.#lanes.some((lane) => lane.tap.tap.readable());
+  }
+
+  /** Group frames redirected so far, per NIC. */
+  groupFrames(): number[] {
+    const { traffic } = this.running.host;
+    return this.#lanes.map((lane) => traffic.counters(lane.tap.index, 'egress').find((f) => f.preference === GROUP)?.packets ?? 0);
+  }
+
+  endGroupRedirect(): void {
+    for (const lane of this.#lanes) this.running.host.traffic.remove(lane.tap.index, 'egress', GROUP);
+  }
+
+  /** Takes the whole redirect away: frames reach the taps again. */
+  endRedirect(): void {
+    const { traffic } = this.running.host;
+    for (const lane of this.#lanes) {
+      if (!lane.redirected) continue;
+      for (const { preference } of traffic.counters(lane.tap.index, 'egress')) traffic.remove(lane.tap.index, 'egress', preference);
+      lane.redirected = false;
+    }
+  }
+
+  /** Frames that have gone into the tunnel of each NIC so far. Nothing else uses the device, so its counter is exact. */
+  redirectedFrames(): number[] {
+    return this.#lanes.map(({ tunnel }) => this.running.host.links.get(tunnel.name).counters.txPackets);
+  }
+
+  /** Only while the guest stands still. A tap with frames in it was primed by the first of them. */
+  async prime(): Promise<void> {
+    for (const [i, lane] of this.#lanes.entries()) {
+      const nic = this.running.vm.nics[i];
+      if (nic && !lane.tap.tap.readable()) await lane.injector.prime(nic);
+    }
+  }
+
+  inject(nic: number, frame: ReceivedFrame): void {
+    this.#lanes[nic]?.injector.put(frame);
+  }
+
+  /** Takes everything out of a NIC's tap. Only while the guest stands still. */
+  takeAll(nic: number): ReceivedFrame[] {
+    const frames: ReceivedFrame[] = [];
+    for (let frame; (frame = this.#lanes[nic]?.tap.tap.read()); ) frames.push(frame);
+    return frames;
+  }
+
+  ledgerPaths(): LedgerPath[] {
+    return this.#lanes.map(({ tap, tunnel, uplink }) => ({
+      host: this.running.host, tap: { name: tap.tap.name, index: tap.index }, tunnel, uplink,
+      filters: { index: tap.index, name: tap.tap.name, hook: 'egress' },
+    }));
+  }
+
+  /** Removes redirects and tunnels. The taps stay the running VM's. */
+  close(): void {
+    this.endRedirect();
+    for (const lane of this.#lanes.splice(0)) {
+      lane.injector.close();
+      this.running.host.links.delete(lane.tunnel.index);
+    }
+  }
+}

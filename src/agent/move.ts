@@ -1,0 +1,145 @@
+/**
+ * One move, driven: prepares both ends, feeds the switchover machine with what happens, carries out what it decides, keeps the
+ * times, and writes the receipt. Tries again when QEMU switched by itself (an idle guest): then near the end of the first pass.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type BytesPerSecond, type Milliseconds, ms } from '../base/units.ts';
+import type { Host } from '../host/host.ts';
+import type { LedgerEntry, MoveOutcome, Receipt } from '../model/move.ts';
+import { type SwitchoverEnd, type SwitchoverPolicy, type SwitchoverState } from '../protocol/switchover.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import { type IncomingMigration, type MigrationSample, type OutgoingMigration, prepareIncoming, prepareOutgoing } from '../vm/migration.ts';
+import { formatUri } from './uri.ts';
+import type { Journal } from './journal.ts';
+import { compareLedger, readLedger } from './ledger.ts';
+import { MoveDestination } from './move-destination.ts';
+import { MoveSource, type MoveTunnels } from './move-source.ts';
+import { buildReceipt } from './receipt.ts';
+import { type RunningVm, endVm } from './running-vm.ts';
+import { SwitchoverRun } from './switchover-run.ts';
+
+export interface MoveOptions {
+  /** 6 hex digits, unique: names the tunnels and taps, and the record in the destination's journal. */
+  readonly id: string;
+  readonly running: RunningVm;
+  readonly to: Host;
+  /** Of the network that carries migration and tunnels. */
+  readonly sourceAddress: IpAddress;
+  readonly destinationAddress: IpAddress;
+  readonly port: number;
+  readonly maxBandwidth: BytesPerSecond;
+  readonly journal: Journal;
+  readonly runDirectory: string;
+  readonly policy: SwitchoverPolicy;
+  readonly onProgress?: (progress: MoveProgress) => void;
+  /** Aborting it before the commit takes the move back. */
+  readonly signal?: AbortSignal;
+}
+
+export interface MoveProgress {
+  readonly phase: SwitchoverState['phase'] | 'preparing';
+  readonly sample?: MigrationSample;
+}
+
+export interface MoveResult {
+  readonly receipt: Receipt;
+  /** Where the guest runs now. */
+  readonly running: RunningVm;
+}
+
+const ATTEMPTS = 3;
+
+/** Ends with the guest running at one end, and says at which; only a `stranded` outcome leaves that open. Throws before anything was changed. */
+export async function move(options: MoveOptions): Promise<MoveResult> {
+  const startedAt = now();
+  for (let attempt = 1; ; attempt++) {
+    const policy: SwitchoverPolicy = attempt === 1 ? options.policy : { ...options.policy, strategy: 'first-pass' };
+    const result = await tryMove(options, policy, attempt, startedAt);
+    if (!result.again || attempt === ATTEMPTS) return result;
+  }
+}
+
+async function tryMove(options: MoveOptions, policy: SwitchoverPolicy, attempt: number, startedAt: Milliseconds): Promise<MoveResult & { again: boolean }> {
+  const { running, to, journal } = options;
+  const id = attempt === 1 ? options.id : `${options.id}${attempt}`;
+  const tunnels: MoveTunnels = { id, vni: Number.parseInt(options.id, 16) & 0xfffff0, source: options.sourceAddress, destination: options.destinationAddress };
+  options.onProgress?.({ phase: 'preparing' });
+  const preparing = now();
+  const runDirectory = join(options.runDirectory, id);
+  mkdirSync(runDirectory, { recursive: true });
+
+  const source = new MoveSource(running, tunnels);
+  let destination: MoveDestination | undefined;
+  try {
+    destination = await MoveDestination.prepare(to, running.vm, journal, runDirectory, tunnels);
+    const [incoming, outgoing] = await Promise.all([
+      prepareIncoming(destination.running.qemu, { hold: true }),
+      prepareOutgoing(running.qemu, { hold: true, maxBandwidth: options.maxBandwidth }),
+    ]);
+    const uri = formatUri(options.destinationAddress, options.port);
+    await incoming.listen(uri);
+    return await carryOut({ options, policy, attempt, startedAt, preparing, id, source, destination, incoming, outgoing, uri });
+  } catch (error) {
+    source.close();
+    if (destination) {
+      if (!journal.decision(id)) await destination.abort();
+      await destination.discard();
+    }
+    throw error;
+  }
+}
+
+interface Attempt {
+  readonly options: MoveOptions;
+  readonly policy: SwitchoverPolicy;
+  readonly attempt: number;
+  readonly startedAt: Milliseconds;
+  readonly preparing: Milliseconds;
+  readonly id: string;
+  readonly source: MoveSource;
+  readonly destination: MoveDestination;
+  readonly incoming: IncomingMigration;
+  readonly outgoing: OutgoingMigration;
+  readonly uri: string;
+}
+
+async function carryOut(attempt: Attempt): Promise<MoveResult & { again: boolean }> {
+  const { options, source, destination, outgoing, uri } = attempt;
+  const paths = [...source.ledgerPaths(), ...destination.ledgerPaths()];
+  const before = readLedger(paths);
+  const run = new SwitchoverRun({ ...attempt, now, ...(options.onProgress ? { onProgress: options.onProgress } : {}), ...(options.signal ? { signal: options.signal } : {}) });
+  await outgoing.migrate(uri);
+  const end = await run.toEnd();
+  const ledger: LedgerEntry[] = compareLedger(before, readLedger(paths));
+  const receipt = buildReceipt({
+    move: options.id, vm: options.running.vm.name, from: options.running.host.name, to: options.to.name, outcome: outcomeOf(end),
+    startedAt: attempt.startedAt, preparing: attempt.preparing, endedAt: now(), attempts: attempt.attempt, run, ledger,
+    redirected: source.redirectedFrames(), delivered: destination.deliveredFrames(), untaken: destination.tapsWaiting(),
+    abilitiesMissing: outgoing.abilities.missing,
+  });
+
+  source.close();
+  switch (end.phase) {
+    case 'done':
+      destination.close();
+      await endVm(options.running);
+      return { receipt, running: destination.running, again: false };
+    case 'rolled-back':
+      await destination.discard();
+      return { receipt, running: options.running, again: end.selfSwitched };
+    case 'stranded':
+      return { receipt, running: destination.running, again: false };
+  }
+}
+
+function outcomeOf(end: SwitchoverEnd): MoveOutcome {
+  switch (end.phase) {
+    case 'done': return { kind: 'moved' };
+    case 'rolled-back': return { kind: 'rolled-back', reason: end.reason };
+    case 'stranded': return { kind: 'stranded', reason: end.reason };
+  }
+}
+
+/** CLOCK_REALTIME, like QEMU's events, to the microsecond. */
+const now = (): Milliseconds => ms(performance.timeOrigin + performance.now());

@@ -1,0 +1,65 @@
+/** Puts the receipt of a move together from what was measured. */
+import { type Milliseconds, ms } from '../base/units.ts';
+import type { LedgerEntry, MoveOutcome, Phase, Receipt } from '../model/move.ts';
+import type { SwitchoverRun } from './switchover-run.ts';
+
+export interface ReceiptParts {
+  readonly move: string;
+  readonly vm: string;
+  readonly from: string;
+  readonly to: string;
+  readonly outcome: MoveOutcome;
+  readonly startedAt: Milliseconds;
+  readonly preparing: Milliseconds;
+  readonly endedAt: Milliseconds;
+  readonly attempts: number;
+  readonly run: SwitchoverRun;
+  readonly ledger: readonly LedgerEntry[];
+  readonly redirected: readonly number[];
+  readonly delivered: readonly number[];
+  readonly untaken: readonly boolean[];
+  readonly abilitiesMissing: readonly string[];
+}
+
+const DESTINATION_PHASES: ReadonlySet<string> = new Set(['committing', 'releasing', 'aborting']);
+
+export function buildReceipt(parts: ReceiptParts): Receipt {
+  const { run, endedAt } = parts;
+  const entered = run.entered;
+  const at = (phase: string): Milliseconds | undefined => entered.find((e) => e.phase === phase)?.at;
+  const between = (from: Milliseconds | undefined, to: Milliseconds | undefined): Milliseconds | undefined =>
+    from !== undefined && to !== undefined ? ms(to - from) : undefined;
+  const steps = entered.slice(0, -1).map(({ phase, at: from }, i): Phase => ({
+    name: phase, host: DESTINATION_PHASES.has(phase) ? parts.to : parts.from, from, to: entered[i + 1]?.at ?? endedAt,
+  }));
+  const back = run.returned;
+  return {
+    move: parts.move, vm: parts.vm, from: parts.from, to: parts.to, outcome: parts.outcome,
+    startedAt: parts.startedAt, endedAt, attempts: parts.attempts,
+    phases: [{ name: 'preparing', host: parts.to, from: parts.preparing, to: at('copying') ?? endedAt }, ...steps],
+    copy: {
+      passes: run.lastSample?.dirtySyncCount ?? 0,
+      transferredBytes: run.lastSample?.transferred ?? 0,
+      remainingAtSwitchBytes: run.lastSample?.remaining ?? 0,
+    },
+    times: {
+      total: ms((run.resumedAt ?? endedAt) - parts.startedAt),
+      redirectToStop: between(at('redirecting'), run.stoppedAt),
+      stopToLoaded: between(run.stoppedAt, at('committing')),
+      loadedToResume: between(at('committing'), run.resumedAt),
+      stopToResume: between(run.stoppedAt, run.resumedAt),
+      groupOverlap: run.overlapTime,
+    },
+    nics: parts.redirected.map((redirected, nic) => {
+      // On the way back everything is taken out of the destination's taps and put into the source's.
+      const delivered = back ? redirected - (nic === 0 ? back.lost : 0) : (parts.delivered[nic] ?? 0);
+      const held = back ? delivered : (run.held[nic] ?? 0);
+      return { nic, redirected, delivered, held, drained: delivered - held, overlap: run.overlap[nic] ?? 0, untaken: parts.untaken[nic] ?? false };
+    }),
+    ledger: parts.ledger,
+    notes: [
+      ...parts.abilitiesMissing.map((m) => `This QEMU lacks ${m}`),
+      ...(back && back.outOfOrder > 0 ? [`${back.outOfOrder} frames may have come back behind younger ones`] : []),
+    ],
+  };
+}

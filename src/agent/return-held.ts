@@ -1,0 +1,83 @@
+/**
+ * The way back of held frames: out of the destination's taps and into the source's, in the order in which they came, while new
+ * ones keep arriving. The guest stands still meanwhile, and this program is the only reader of both taps.
+ *
+ * A frame that was still in the tunnel when the redirect ended comes after frames that already reached the tap directly. The
+ * counters tell whether there was one; then the redirect is put back, the tap's contents are taken out and put back in
+ * their true order, and the end is tried again.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { GodwitError } from '../base/error.ts';
+import type { ReceivedFrame } from '../native/native.ts';
+import type { MoveDestination } from './move-destination.ts';
+import type { MoveSource } from './move-source.ts';
+
+export interface Returned {
+  readonly frames: number;
+  /** Frames that may stand behind younger ones, after all tries; 0 is proven order. */
+  readonly outOfOrder: number;
+  /** Frames that entered the tunnels and were never seen again. */
+  readonly lost: number;
+}
+
+const TRIES = 10;
+/** How long a frame may be under way in a tunnel. */
+const IN_FLIGHT = 200;
+
+export async function returnHeld(source: MoveSource, destination: MoveDestination): Promise<Returned> {
+  await source.prime();
+  // `injected`: how many frames at the head of the source's tap are in their place.
+  const nics = source.running.taps.map((_, i) => ({ index: i, taken: 0, injected: 0 }));
+  for (const nic of nics) {
+    const left = source.takeAll(nic.index);
+    for (const frame of left) source.inject(nic.index, frame);
+    nic.injected = left.length;
+  }
+  let outOfOrder = 0;
+
+  const pump = (): void => {
+    for (const nic of nics) {
+      for (const frame of destination.takeHeld(nic.index)) {
+        source.inject(nic.index, frame);
+        nic.taken++;
+        nic.injected++;
+      }
+    }
+  };
+  const underWay = (): number => {
+    const delivered = destination.deliveredFrames();
+    return source.redirectedFrames().reduce((sum, n, i) => sum + n - (delivered[i] ?? 0), 0);
+  };
+
+  for (let tries = 1; ; tries++) {
+    pump();
+    source.endRedirect();
+    const late: ReceivedFrame[][] = [];
+    for (const deadline = performance.now() + IN_FLIGHT; ; await pause(0.5)) {
+      // The counter first: what it counts as delivered is in the tap by then.
+      const all = underWay() === 0;
+      for (const nic of nics) (late[nic.index] ??= []).push(...destination.takeHeld(nic.index));
+      if (all || performance.now() > deadline) break;
+    }
+    const count = late.reduce((sum, frames) => sum + frames.length, 0);
+    const last = tries === TRIES;
+    if (count > 0 && !last) source.redirect();
+    for (const nic of nics) {
+      const frames = late[nic.index] ?? [];
+      nic.taken += frames.length;
+      if (frames.length === 0) continue;
+      // In the tap: what was put back, then what came directly after the redirect's end, which is younger than `frames`.
+      const inTap = source.takeAll(nic.index);
+      const direct = inTap.splice(nic.injected);
+      for (const frame of [...inTap, ...frames, ...direct]) source.inject(nic.index, frame);
+      nic.injected += frames.length + direct.length;
+      if (last) outOfOrder += direct.length;
+    }
+    if (count === 0 || last) break;
+  }
+
+  const taken = nics.reduce((sum, n) => sum + n.taken, 0);
+  const redirected = source.redirectedFrames().reduce((sum, n) => sum + n, 0);
+  if (redirected < taken) throw new GodwitError('AGENT_RETURN_MISCOUNTED', `${taken} frames came back of ${redirected} redirected`);
+  return { frames: taken, outOfOrder, lost: redirected - taken };
+}

@@ -1,0 +1,217 @@
+/** Runs the switchover machine of one attempt against the real ends: events in, effects out, times kept. Decides nothing. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { formatError, unreachable } from '../base/error.ts';
+import { type Milliseconds, ms, seconds } from '../base/units.ts';
+import {
+  type SwitchoverEffect, type SwitchoverEnd, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, isEnd, step,
+} from '../protocol/switchover.ts';
+import type { IncomingMigration, MigrationSample, OutgoingMigration } from '../vm/migration.ts';
+import type { MoveDestination } from './move-destination.ts';
+import type { MoveSource } from './move-source.ts';
+import { type Returned, returnHeld } from './return-held.ts';
+
+export interface SwitchoverRunOptions {
+  readonly source: MoveSource;
+  readonly destination: MoveDestination;
+  readonly outgoing: OutgoingMigration;
+  readonly incoming: IncomingMigration;
+  readonly policy: SwitchoverPolicy;
+  /** CLOCK_REALTIME in ms. */
+  readonly now: () => Milliseconds;
+  readonly onProgress?: (progress: { readonly phase: SwitchoverState['phase']; readonly sample?: MigrationSample }) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Between two looks at the taps: a frame gets from the filter into the queue, or from QEMU's hand into the guest, in less. */
+const TAP_INTERVAL = 0.15;
+/** For QEMU's answers that a healthy QEMU gives at once. */
+const ANSWER = seconds(30);
+
+export class SwitchoverRun {
+  readonly #o: SwitchoverRunOptions;
+  readonly #queue: SwitchoverEvent[] = [];
+  #wake: (() => void) | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+  #state: SwitchoverState;
+  #passEnded: (() => void) | undefined;
+
+  /** Every state with the time it was entered at. */
+  readonly entered: { readonly phase: SwitchoverState['phase']; readonly at: Milliseconds }[] = [];
+  /** STOP at the source, RESUME at the destination, by QEMU's clock. */
+  stoppedAt: Milliseconds | undefined;
+  resumedAt: Milliseconds | undefined;
+  lastSample: MigrationSample | undefined;
+  /** Per NIC: out of the tunnel before the port was opened. */
+  held: number[] = [];
+  /** Per NIC: group frames redirected while the port was open already. */
+  overlap: number[] = [];
+  overlapTime: Milliseconds | undefined;
+  returned: Returned | undefined;
+  #opening: { at: Milliseconds; group: number[] } | undefined;
+
+  constructor(options: SwitchoverRunOptions) {
+    this.#o = options;
+    [this.#state] = begin();
+  }
+
+  async toEnd(): Promise<SwitchoverEnd> {
+    const { source, destination, signal } = this.#o;
+    const from = source.running.qemu.qmp;
+    const to = destination.running.qemu.qmp;
+    const unlisten = [
+      from.on('STOP', ({ at }) => {
+        this.stoppedAt = ms(at);
+        this.#post({ kind: 'stopped' });
+      }),
+      from.on('MIGRATION', ({ data }) => {
+        if (data.status === 'pre-switchover') this.#post({ kind: 'pre-switchover' });
+        if (data.status === 'completed') this.#post({ kind: 'source-completed' });
+        if (data.status === 'failed') this.#fail('The copy failed at the source');
+      }),
+      from.on('MIGRATION_PASS', () => this.#passEnded?.()),
+      to.on('MIGRATION', ({ data }) => {
+        if (data.status === 'completed') this.#post({ kind: 'loaded' });
+        if (data.status === 'failed') this.#fail(`The destination could not load the guest: ${destination.running.qemu.log()}`);
+      }),
+      to.on('RESUME', ({ at }) => (this.resumedAt = ms(at))),
+    ];
+    void destination.running.qemu.exited.then(() => this.#fail('The QEMU at the destination ended'));
+    void source.running.qemu.exited.then(() => this.#fail('The QEMU at the source ended'));
+    const cancel = (): void => this.#post({ kind: 'cancel', reason: 'Cancelled' });
+    signal?.addEventListener('abort', cancel);
+    try {
+      const [state, ...effects] = begin();
+      this.#enter(state, effects);
+      if (signal?.aborted) cancel();
+      while (!isEnd(this.#state)) {
+        const event = await this.#next();
+        const [next, ...more] = step(this.#state, event, this.#o.now(), this.#o.policy);
+        this.#enter(next, more);
+      }
+      return this.#state;
+    } finally {
+      clearTimeout(this.#deadline);
+      signal?.removeEventListener('abort', cancel);
+      for (const stop of unlisten) stop();
+    }
+  }
+
+  #enter(state: SwitchoverState, effects: readonly SwitchoverEffect[]): void {
+    if (state.phase !== this.#state.phase || this.entered.length === 0) {
+      this.entered.push({ phase: state.phase, at: this.#o.now() });
+      this.#o.onProgress?.({ phase: state.phase, ...(this.lastSample ? { sample: this.lastSample } : {}) });
+    }
+    this.#state = state;
+    for (const effect of effects) {
+      this.#perform(effect).then(
+        (event) => event && this.#post(event),
+        (error: unknown) => this.#fail(formatError(error)),
+      );
+    }
+  }
+
+  async #perform(effect: SwitchoverEffect): Promise<SwitchoverEvent | undefined> {
+    const { source, destination, outgoing } = this.#o;
+    const { qemu } = source.running;
+    switch (effect.do) {
+      case 'sample': return this.#sample(effect.after);
+      case 'redirect':
+        source.redirect();
+        return { kind: 'redirected' };
+      case 'poll-taps':
+        await shortPause(TAP_INTERVAL);
+        return { kind: 'taps', waiting: source.tapsWaiting() };
+      case 'stop':
+        await qemu.stop({ timeout: ANSWER });
+        return { kind: 'stopped' };
+      case 'continue':
+        await outgoing.continueSwitchover();
+        return undefined;
+      case 'commit':
+        destination.commit();
+        return { kind: 'committed' };
+      case 'release':
+        this.held = destination.deliveredFrames();
+        this.#opening = { at: this.#o.now(), group: source.groupFrames() };
+        await destination.release();
+        return { kind: 'released' };
+      case 'end-group-redirect': {
+        const group = source.groupFrames();
+        source.endGroupRedirect();
+        this.overlap = group.map((n, i) => n - (this.#opening?.group[i] ?? n));
+        this.overlapTime = this.#opening && ms(this.#o.now() - this.#opening.at);
+        return { kind: 'group-ended' };
+      }
+      case 'announce':
+        destination.announce();
+        return undefined;
+      case 'read-drain':
+        await pause(effect.after);
+        return { kind: 'drain', through: source.redirectedFrames().reduce((sum, n) => sum + n, 0) };
+      case 'cancel-copy':
+        await outgoing.cancel(ANSWER);
+        return { kind: 'cancelled' };
+      case 'abort-destination':
+        await destination.abort();
+        return { kind: 'aborted' };
+      case 'return-held':
+        this.returned = await returnHeld(source, destination);
+        return { kind: 'returned' };
+      case 'resume-source': {
+        const { running } = await qemu.qmp.execute('query-status');
+        if (!running) await qemu.cont();
+        return { kind: 'resumed' };
+      }
+      case 'arm':
+        clearTimeout(this.#deadline);
+        this.#deadline = setTimeout(() => this.#post({ kind: 'deadline' }), effect.at - this.#o.now());
+        return undefined;
+      case 'disarm':
+        clearTimeout(this.#deadline);
+        return undefined;
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  /** Waits as told, or until a pass ends: the first answer after that is the true one. */
+  async #sample(after: Milliseconds): Promise<SwitchoverEvent> {
+    if (after > 0) {
+      const passEnded = new Promise<void>((resolve) => (this.#passEnded = resolve));
+      const timer = new AbortController();
+      const timeout = after >= 1 ? pause(after, undefined, { signal: timer.signal }).catch(() => undefined) : shortPause(after);
+      await Promise.race([passEnded, timeout]);
+      timer.abort();
+      this.#passEnded = undefined;
+    }
+    const sample = await this.#o.outgoing.sample();
+    this.lastSample = sample;
+    if (this.#state.phase === 'copying') this.#o.onProgress?.({ phase: 'copying', sample });
+    return { kind: 'sample', sample: { at: sample.at, pass: sample.dirtySyncCount, remaining: sample.remaining, throughput: sample.throughput } };
+  }
+
+  #fail(reason: string): void {
+    this.#post({ kind: 'failed', reason });
+  }
+
+  #post(event: SwitchoverEvent): void {
+    this.#queue.push(event);
+    this.#wake?.();
+  }
+
+  async #next(): Promise<SwitchoverEvent> {
+    for (;;) {
+      const event = this.#queue.shift();
+      if (event) return event;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+      this.#wake = undefined;
+    }
+  }
+}
+
+/** Less than a timer's millisecond: turns of the event loop until the time has passed. */
+async function shortPause(duration: number): Promise<void> {
+  const until = performance.now() + duration;
+  do await new Promise((resolve) => setImmediate(resolve));
+  while (performance.now() < until);
+}

@@ -1,0 +1,67 @@
+/** Bridge ports and the forwarding database (rtnetlink, family AF_BRIDGE; linux/if_bridge.h, linux/neighbour.h). */
+import type { MacAddress } from '../wire/mac-address.ts';
+import { ifinfomsg } from './link.ts';
+import { type Netlink } from './netlink.ts';
+import { NLM_F_CREATE, NLM_F_REPLACE, concat, decodeAttributes, readNumber, u16, u32, u8 } from './netlink-message.ts';
+
+const RTM_SETLINK = 19;
+const RTM_NEWNEIGH = 28;
+const RTM_GETNEIGH = 30;
+const AF_BRIDGE = 7;
+const IFLA_PROTINFO = 12;
+const IFLA_BRPORT_STATE = 1;
+const NDA_LLADDR = 2;
+const NTF_SELF = 0x02;
+const NTF_MASTER = 0x04;
+const NUD_REACHABLE = 0x02;
+
+/** `disabled` (BR_STATE_DISABLED) lets nothing in or out: the port is mute. */
+export type PortState = 'disabled' | 'forwarding';
+const portStates: Readonly<Record<PortState, number>> = { disabled: 0, forwarding: 3 };
+
+export interface ForwardingEntry {
+  readonly mac: Uint8Array;
+  /** Interface index of the port behind which the bridge believes `mac` to be. */
+  readonly port: number;
+}
+
+export class Bridges {
+  readonly #netlink: Netlink;
+
+  constructor(netlink: Netlink) {
+    this.#netlink = netlink;
+  }
+
+  setPortState(port: number, state: PortState): void {
+    this.#netlink.change({
+      what: `set bridge port ${port} ${state}`, type: RTM_SETLINK, header: ifinfomsg({ family: AF_BRIDGE, index: port }),
+      attributes: [[IFLA_PROTINFO, [[IFLA_BRPORT_STATE, u8(portStates[state])]]]],
+    });
+  }
+
+  /**
+   * Teaches the bridge that `mac` is behind `port`, as if it had heard it there: the entry ages and moves like a learned one.
+   * The port must be forwarding (the kernel answers EPERM otherwise).
+   */
+  learn(port: number, mac: MacAddress): void {
+    this.#netlink.change({
+      what: `put ${mac} behind bridge port ${port}`, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE,
+      header: ndmsg(port, NUD_REACHABLE, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
+    });
+  }
+
+  /** The forwarding database of all bridges of this namespace. */
+  forwarding(): ForwardingEntry[] {
+    return this.#netlink.dump({ what: 'list forwarding entries', type: RTM_GETNEIGH, header: ndmsg(0, 0, 0) })
+      .filter((m) => (readNumber(m.body.subarray(10, 11)) & NTF_SELF) === 0)
+      .map((m) => ({
+        mac: decodeAttributes(m.body.subarray(12)).get(NDA_LLADDR)?.slice() ?? new Uint8Array(),
+        port: readNumber(m.body.subarray(4, 8)),
+      }));
+  }
+}
+
+/** struct ndmsg. */
+function ndmsg(index: number, state: number, flags: number): Uint8Array {
+  return concat(u8(AF_BRIDGE), u8(0), u16(0), u32(index), u16(state), u8(flags), u8(0));
+}

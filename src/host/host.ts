@@ -1,0 +1,47 @@
+/**
+ * host/: what one Linux host can do for a VM's network: interfaces, taps, bridge ports, tunnels, redirects, over netlink
+ * and without a process per command. It decides nothing. `Host` is one namespace with everything in this room bound to it.
+ */
+import type { Native, Netns } from '../native/native.ts';
+import { Addresses } from './address.ts';
+import { Bridges } from './bridge.ts';
+import { type Link, Links } from './link.ts';
+import { Netlink } from './netlink.ts';
+import { TrafficControl } from './traffic-control.ts';
+import { type Tunnel, createTunnel } from './tunnel.ts';
+import { type VmTap, type VmTapOptions, createVmTap } from './vm-tap.ts';
+
+export class Host {
+  readonly name: string;
+  readonly native: Native;
+  readonly netns: Netns;
+  readonly links: Links;
+  readonly bridges: Bridges;
+  readonly traffic: TrafficControl;
+  readonly addresses: Addresses;
+  readonly #netlink: Netlink;
+
+  /** `netns` stays the caller's; `close` ends the netlink socket. */
+  constructor(name: string, native: Native, netns: Netns) {
+    this.name = name;
+    this.native = native;
+    this.netns = netns;
+    this.#netlink = new Netlink(native, netns);
+    this.links = new Links(this.#netlink);
+    this.bridges = new Bridges(this.#netlink);
+    this.traffic = new TrafficControl(this.#netlink);
+    this.addresses = new Addresses(this.#netlink);
+  }
+
+  createVmTap(options: VmTapOptions): VmTap {
+    return createVmTap(this, options);
+  }
+
+  createTunnel(tunnel: Tunnel): Link {
+    return createTunnel(this.links, tunnel);
+  }
+
+  close(): void {
+    this.#netlink.close();
+  }
+}

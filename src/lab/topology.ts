@@ -1,0 +1,167 @@
+/**
+ * lab/: a whole cluster on one machine: network namespaces for hosts, switch and client, real taps, real QEMU, real kernel.
+ *
+ *   client ── switch ═╦═ h1      one bridge in the switch per network (`a`, `b`), one uplink per host and network;
+ *                     ╠═ h2      a network `m` between the hosts alone, for migration and tunnels.
+ *                     ╚═ h3
+ *
+ * Everything is in namespaces named `gwl-<pid>-<n>-…`, which `close` removes; `sweep` removes those of dead processes.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Host } from '../host/host.ts';
+import type { Native, Netns } from '../native/native.ts';
+import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
+
+export type Network = 'a' | 'b';
+
+export interface LabOptions {
+  readonly hosts: number;
+  readonly networks: readonly Network[];
+  /** Of the migration network, bytes: 1500 makes tunnels of 1500-byte VM networks fragment, as on most sites. */
+  readonly migrationMtu?: number;
+}
+
+export interface LabHost {
+  readonly name: string;
+  readonly host: Host;
+  /** On the migration network. */
+  readonly address: IpAddress;
+  readonly namespace: string;
+}
+
+const PREFIX = 'gwl';
+const networkNumber: Readonly<Record<Network, number>> = { a: 77, b: 78 };
+let made = 0;
+
+/** The addresses of the lab: 10.77.0.N/24 and fd77::N/64 on network `a`, 10.78.0.N and fd78::N on `b`. */
+export function labAddresses(network: Network, n: number): { v4: IpAddress; v6: IpAddress } {
+  const net = networkNumber[network];
+  return { v4: parseIpAddress(`10.${net}.0.${n}`), v6: parseIpAddress(`fd${net}::${n}`) };
+}
+
+export const CLIENT = 100;
+
+export class Lab {
+  readonly hosts: readonly LabHost[];
+  readonly client: Host;
+  readonly clientNamespace: string;
+  /** Of this lab's own files: sockets, logs, journals. */
+  readonly directory: string;
+  readonly #native: Native;
+  readonly #namespaces: string[] = [];
+  readonly #open: { close(): void }[] = [];
+
+  constructor(native: Native, options: LabOptions) {
+    this.#native = native;
+    this.directory = mkdtempSync(join(tmpdir(), 'godwit-lab-'));
+    const prefix = `${PREFIX}-${process.pid}-${++made}`;
+    try {
+      const networkBridge = (network: Network | 'm'): string => `br-${network}`;
+      const networks: readonly (Network | 'm')[] = [...options.networks, 'm'];
+      const sw = this.#namespace(`${prefix}-sw`, 'switch');
+      for (const network of networks) up(sw, networkBridge(network), 'bridge');
+      const cable = (to: Host, name: string, network: Network | 'm', mtu: number): void => {
+        const port = `${network}-${to.name}`;
+        sw.links.createVeth({ name: port, netns: sw.netns, mtu }, { name, netns: to.netns, mtu });
+        sw.links.set(sw.links.get(port).index, { master: sw.links.get(networkBridge(network)).index, up: true, noIpv6Address: true });
+        to.links.set(to.links.get(name).index, { up: true, noIpv6Address: network !== 'm' && to.name !== 'client' });
+      };
+
+      this.hosts = Array.from({ length: options.hosts }, (_, i) => {
+        const name = `h${i + 1}`;
+        const namespace = `${prefix}-${name}`;
+        const host = this.#namespace(namespace, name);
+        for (const network of options.networks) {
+          const bridge = up(host, networkBridge(network), 'bridge');
+          cable(host, `up-${network}`, network, 1500);
+          host.links.set(host.links.get(`up-${network}`).index, { master: bridge });
+        }
+        cable(host, 'mig', 'm', options.migrationMtu ?? 1500);
+        const address = parseIpAddress(`10.79.0.${i + 1}`);
+        host.addresses.add(host.links.get('mig').index, address, 24);
+        return { name, host, address, namespace };
+      });
+
+      this.clientNamespace = `${prefix}-client`;
+      this.client = this.#namespace(this.clientNamespace, 'client');
+      for (const network of options.networks) {
+        cable(this.client, `eth-${network}`, network, 1500);
+        const { index } = this.client.links.get(`eth-${network}`);
+        const { v4, v6 } = labAddresses(network, CLIENT);
+        this.client.addresses.add(index, v4, 24);
+        this.client.addresses.add(index, v6, 64);
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Removes every namespace and file of the lab. The VMs must have ended before: a process keeps its namespace alive. */
+  close(): void {
+    for (const thing of this.#open.splice(0)) thing.close();
+    for (const name of this.#namespaces.splice(0)) ip('netns', 'del', name);
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #namespace(namespace: string, name: string): Host {
+    ip('netns', 'add', namespace);
+    this.#namespaces.push(namespace);
+    const netns: Netns = this.#native.openNetns(namespace);
+    this.#open.push(netns);
+    const host = new Host(name, this.#native, netns);
+    this.#open.push(host);
+    host.links.set(host.links.get('lo').index, { up: true });
+    this.#native.inNetns(netns, () => {
+      // Test traffic only: no router solicitations, no duplicate detection, no limit on a client's receive buffer.
+      for (const [key, value] of [['ipv6/conf/default/accept_dad', '0'], ['ipv6/conf/all/accept_dad', '0'], ['ipv6/conf/default/router_solicitations', '0']] as const) {
+        writeFileSync(`/proc/sys/net/${key}`, value);
+      }
+    });
+    return host;
+  }
+}
+
+/** Namespaces, and the processes in them, that a lab left behind whose process was killed. */
+export function sweep(): number {
+  let swept = 0;
+  for (const name of namespaces()) {
+    const owner = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1];
+    if (!owner || alive(Number(owner))) continue;
+    for (const pid of ip('netns', 'pids', name).split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+    ip('netns', 'del', name);
+    swept++;
+  }
+  return swept;
+}
+
+export function namespaces(): string[] {
+  try {
+    return readdirSync('/run/netns');
+  } catch {
+    return []; // no namespace was ever made
+  }
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function up(host: Host, name: string, kind: string): number {
+  const { index } = host.links.create(name, kind, [], {});
+  host.links.set(index, { up: true, noIpv6Address: true });
+  return index;
+}
+
+/** Making and removing a named namespace is a mount, not netlink: iproute2 knows how. */
+function ip(...args: string[]): string {
+  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}

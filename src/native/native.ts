@@ -1,0 +1,170 @@
+/**
+ * native/: the few system calls that Node does not have, behind one interface: packet sockets, netlink, taps, file
+ * descriptors passed between processes, network namespaces.
+ *
+ * Two implementations fulfil it and one contract suite (test/contract/native.ts) holds both to it:
+ * `kernel.ts`, on the C addon `rawio.c`, and `memory.ts`, a network in memory for tests and the simulator.
+ *
+ * Shape of the interface. Everything is non-blocking and synchronous: a netlink request is answered by the kernel before
+ * its `send` returns, so request and answer need no event loop. `onReadable` is for what arrives unasked, and is level
+ * triggered: it fires again as long as something is left. Buffers handed in are only read during the call; buffers handed
+ * out are fresh and belong to the caller.
+ */
+import { GodwitError } from '../base/error.ts';
+
+/** A system call failed. `errno` is positive; `call` says which call, on what: `ioctl TUNSETIFF gw-tap0`. */
+export class SystemError extends GodwitError {
+  readonly errno: number;
+  readonly errnoName: string;
+  readonly call: string;
+
+  constructor(call: string, errno: number, errnoName: string, words: string) {
+    super('NATIVE_SYSTEM', `${call}: ${words} (${errnoName})`);
+    this.call = call;
+    this.errno = errno;
+    this.errnoName = errnoName;
+  }
+}
+
+/** The caller asked for what the interface does not do: the text says what and why. */
+export class NativeMisuseError extends GodwitError {
+  constructor(text: string) {
+    super('NATIVE_MISUSE', text);
+  }
+}
+
+/** A network namespace, held open by `fd` until `close`. */
+export interface Netns {
+  /** Empty for that of the calling thread. */
+  readonly name: string;
+  readonly fd: number;
+  close(): void;
+}
+
+export type ReadableListener = () => void;
+
+interface Readable {
+  /** Calls `listener` while something is readable; `undefined` stops. A listening socket keeps the process alive. */
+  onReadable(listener: ReadableListener | undefined): void;
+  /** Idempotent; also from inside the listener. */
+  close(): void;
+}
+
+/** A frame as a packet socket or a tap hands it out. With vnet headers off, `vnetHeader` is empty. */
+export interface ReceivedFrame {
+  readonly vnetHeader: Uint8Array;
+  readonly frame: Uint8Array;
+  /** sll_pkttype of linux/if_packet.h: 0 host, 1 broadcast, 2 multicast, 3 other host, 4 outgoing. Taps: always 0. */
+  readonly packetType: number;
+  /** The kernel's receive time, CLOCK_REALTIME in ms (SO_TIMESTAMPNS); 0 where there is none. */
+  readonly timestamp: number;
+}
+
+export interface PacketSocketOptions {
+  readonly ifindex: number;
+  /** ETH_P_*, host order; 0 receives nothing (a socket that only sends), 3 is ETH_P_ALL. */
+  readonly protocol: number;
+  /** PACKET_VNET_HDR: frames carry the 10-byte virtio_net_hdr both ways (checksum offload, GSO). */
+  readonly vnetHeader?: boolean;
+  /** PACKET_QDISC_BYPASS: what is sent passes neither the device's qdisc nor its tc egress filters. */
+  readonly bypassQdisc?: boolean;
+  /** SO_RCVBUFFORCE, bytes. */
+  readonly receiveBuffer?: number;
+}
+
+/** AF_PACKET, SOCK_RAW (packet(7)). */
+export interface PacketSocket extends Readable {
+  /** One whole Ethernet frame. Throws SystemError (ENOBUFS: the device's queue is full; ENETDOWN; EMSGSIZE). */
+  send(frame: Uint8Array, vnetHeader?: Uint8Array): void;
+  /** The next frame, or undefined when nothing is waiting. */
+  receive(): ReceivedFrame | undefined;
+  /** Frames dropped for want of buffer since the last call (PACKET_STATISTICS resets). */
+  drops(): number;
+}
+
+export interface NetlinkSocketOptions {
+  /** 0 is NETLINK_ROUTE. */
+  readonly protocol: number;
+  /** Bits of the multicast groups to join at bind (sockaddr_nl.nl_groups). */
+  readonly groups?: number;
+  /** SO_RCVBUFFORCE, bytes. */
+  readonly receiveBuffer?: number;
+}
+
+/** AF_NETLINK, with NETLINK_EXT_ACK and NETLINK_CAP_ACK on: errors carry the kernel's words and not the request. */
+export interface NetlinkSocket extends Readable {
+  readonly portId: number;
+  send(message: Uint8Array): void;
+  /** One datagram (one or more netlink messages), or undefined. Throws SystemError ENOBUFS after an overrun. */
+  receive(): Uint8Array | undefined;
+}
+
+export interface TapOptions {
+  /** At most 15 characters. */
+  readonly name: string;
+  /** IFF_VNET_HDR. */
+  readonly vnetHeader?: boolean;
+}
+
+/**
+ * One descriptor of a tap device: `read` takes what the host sent towards the guest, `write` makes the host receive a
+ * frame as if the guest had sent it. The device lives as long as any copy of its descriptor.
+ */
+export interface Tap extends Readable {
+  readonly name: string;
+  readonly fd: number;
+  /** TUNGETVNETHDRSZ, asked anew each time (QEMU changes it): 0 without IFF_VNET_HDR. */
+  vnetHeaderSize(): number;
+  /** poll(2) with no wait: is a frame waiting to be read? */
+  readable(): boolean;
+  /** The next frame, or undefined. Steals it from every other reader of the device. */
+  read(): ReceivedFrame | undefined;
+  /** `vnetHeader`, if given, must be vnetHeaderSize() bytes; zeros are used without. */
+  write(frame: Uint8Array, vnetHeader?: Uint8Array): void;
+}
+
+/** One end of a connected AF_UNIX SOCK_SEQPACKET pair that carries descriptors (SCM_RIGHTS). */
+export interface FdSocket extends Readable {
+  readonly fd: number;
+  send(data: Uint8Array, fds: readonly number[]): void;
+  /** Received descriptors are close-on-exec and belong to the caller. */
+  receive(): { readonly data: Uint8Array; readonly fds: readonly number[] } | undefined;
+}
+
+export interface Native {
+  /** The namespace by the name `ip netns` knows it by; without one, that which the calling thread is in now. */
+  openNetns(name?: string): Netns;
+  /**
+   * Runs `fn` with the calling thread inside `netns`, and comes back whatever happens: what `fn` opens, reads under
+   * /proc/sys/net or spawns belongs to that namespace. `fn` must be synchronous: a returned promise is refused.
+   */
+  inNetns<T>(netns: Netns, fn: () => T): T;
+  packetSocket(netns: Netns, options: PacketSocketOptions): PacketSocket;
+  netlinkSocket(netns: Netns, options: NetlinkSocketOptions): NetlinkSocket;
+  /** Makes a tap (TUNSETIFF; it must not exist yet: SystemError EBUSY) that is gone with its last descriptor. */
+  createTap(netns: Netns, options: TapOptions): Tap;
+  /** A copy of descriptor `fd` of process `pid` (pidfd_open, pidfd_getfd), which must be a tap of TUNGETIFF. */
+  takeTap(pid: number, fd: number): Tap;
+  fdPair(): readonly [FdSocket, FdSocket];
+  /** Closes a descriptor received by `FdSocket.receive` or held otherwise. */
+  closeFd(fd: number): void;
+}
+
+/** @throws NativeMisuseError for what is no name of a link: 1 to 15 printable characters without `/`, `:` and `%`. */
+export function checkTapName(name: string): void {
+  if (/^[!-~]{1,15}$/.test(name) && !/[/:%]/.test(name) && name !== '.' && name !== '..') return;
+  throw new NativeMisuseError(`${JSON.stringify(name)} names no tap: 1 to 15 printable characters without "/", ":" and "%" do`);
+}
+
+/** @throws NativeMisuseError for a name that would lead out of the directory of namespaces. */
+export function checkNetnsName(name: string): void {
+  if (name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name)) return;
+  throw new NativeMisuseError(`${JSON.stringify(name)} names no network namespace: it has to be the name of a file, without "/"`);
+}
+
+/** @throws NativeMisuseError when a function given to `inNetns` goes on asynchronously, which would be outside the namespace. */
+export function refusePromise<T>(returned: T): T {
+  const isPromise = typeof returned === 'object' && returned !== null && 'then' in returned && typeof returned.then === 'function';
+  if (!isPromise) return returned;
+  throw new NativeMisuseError('inNetns: the function returned a promise, and the rest of it would run in another namespace; make it synchronous');
+}

@@ -1,0 +1,67 @@
+/**
+ * When is a copy close enough to its end to stop the guest? `remaining` is only true right after a dirty sync, so decide on the
+ * first answer after the pass count rose.
+ */
+import { type Bytes, type BytesPerSecond, type Milliseconds, ms } from '../base/units.ts';
+
+/** One answer of query-migrate. */
+export interface CopySample {
+  readonly at: Milliseconds;
+  /** dirty-sync-count: 1 during the first pass over all memory. */
+  readonly pass: number;
+  /** Bytes known to be dirty, less those sent since the last sync. */
+  readonly remaining: Bytes;
+  readonly throughput: BytesPerSecond;
+}
+
+export interface Convergence {
+  readonly passes: number;
+  readonly samples: number;
+  readonly startedAt?: Milliseconds;
+}
+
+export interface SwitchPolicy {
+  /**
+   * `converge` waits for a pass that leaves little; `first-pass` goes near the end of the first one, for a guest so idle that
+   * QEMU finds nothing dirty after it and would switch by itself.
+   */
+  readonly strategy: 'converge' | 'first-pass';
+  /** What is left may take this long to send while the guest stands still. */
+  readonly lastPass: Milliseconds;
+  /** After this long without convergence the last pass may take `lastPassLate`. */
+  readonly patience: Milliseconds;
+  readonly lastPassLate: Milliseconds;
+  /** After this long the move is given up. */
+  readonly maxCopy: Milliseconds;
+}
+
+export type Verdict =
+  | { readonly decide: 'wait'; readonly convergence: Convergence; readonly after: Milliseconds }
+  | { readonly decide: 'switch' }
+  | { readonly decide: 'give-up'; readonly reason: string };
+
+const FIRST_PASS_INTERVAL = ms(20);
+const LATER_INTERVAL = ms(1);
+/** QEMU measures its throughput every 100 ms; before that it says 0. */
+const THROUGHPUT_UNKNOWN = 256 * 1024 * 1024;
+
+export function judge(before: Convergence, sample: CopySample, policy: SwitchPolicy): Verdict {
+  const startedAt = before.startedAt ?? sample.at;
+  const copying = sample.at - startedAt;
+  const throughput = sample.throughput > 0 ? sample.throughput : THROUGHPUT_UNKNOWN;
+  const left = (sample.remaining / throughput) * 1000;
+  const fresh = sample.pass > before.passes;
+  const late = copying > policy.patience;
+  const convergence: Convergence = { passes: sample.pass, samples: before.samples + 1, startedAt };
+
+  if (policy.strategy === 'first-pass') {
+    if (sample.pass >= 2 || (sample.pass === 1 && before.samples > 0 && left <= policy.lastPass)) return { decide: 'switch' };
+    // Be there in time: half of what the rest of the pass would take.
+    return { decide: 'wait', convergence, after: ms(Math.min(FIRST_PASS_INTERVAL, Math.max(0.3, left / 2))) };
+  }
+  if (sample.pass >= 2 && fresh && left <= (late ? policy.lastPassLate : policy.lastPass)) return { decide: 'switch' };
+  if (copying > policy.maxCopy) {
+    return { decide: 'give-up', reason: `The guest dirties memory faster than it can be copied: after ${Math.round(copying / 1000)} s a pass still leaves ${Math.round(left)} ms` };
+  }
+  return { decide: 'wait', convergence, after: sample.pass >= 2 ? LATER_INTERVAL : FIRST_PASS_INTERVAL };
+}
