@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { commandLine, identifyProcess, isAlive } from '../../../src/vm/process.ts';
+
+test('a process is known by more than its number', async () => {
+  const child = spawn('sleep', ['1000']);
+  try {
+    assert.ok(child.pid !== undefined);
+    const identity = identifyProcess(child.pid);
+    assert.ok(identity !== undefined && identity.startTime > 0);
+    assert.deepEqual(commandLine(child.pid), ['sleep', '1000']);
+    assert.equal(isAlive(identity), true);
+    assert.equal(isAlive({ ...identity, startTime: identity.startTime - 1 }), false);
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+    assert.equal(isAlive(identity), false);
+    assert.equal(identifyProcess(child.pid), undefined);
+    assert.equal(commandLine(child.pid), undefined);
+  } finally {
+    child.kill('SIGKILL');
+  }
+});
+
+test('a process that only waits to be reaped is none', async () => {
+  // The shell's child ends, and the program the shell turns into never asks for it.
+  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 1000'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    const [said] = await once(parent.stdout, 'data');
+    const pid = Number(said);
+    const deadline = performance.now() + 10_000;
+    while (!readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')) {
+      assert.ok(performance.now() < deadline);
+      await setImmediate();
+    }
+    assert.equal(identifyProcess(pid), undefined);
+  } finally {
+    parent.kill('SIGKILL');
+  }
+});
