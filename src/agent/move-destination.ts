@@ -27,7 +27,7 @@ export class MoveDestination {
   /** Everything that can be done before the guest is stopped. Leaves nothing behind when it fails. */
   static async prepare(host: Host, vm: Vm, journal: Journal, runDirectory: string, tunnels: MoveTunnels): Promise<MoveDestination> {
     const uplink = host.addresses.route(tunnels.source).device;
-    const running = await placeVm(host, vm, { runDirectory, id: tunnels.id, incoming: true });
+    const running = await placeVm(host, vm, { runDirectory, id: tunnels.id, incoming: 'paused' });
     const destination = new MoveDestination(running, tunnels.id, journal, uplink);
     try {
       for (const [i, tap] of running.taps.entries()) {

@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type BytesPerSecond, type Milliseconds, ms } from '../base/units.ts';
 import type { Host } from '../host/host.ts';
 import type { LedgerEntry, MoveOutcome, Receipt } from '../model/move.ts';
@@ -49,6 +50,8 @@ export interface MoveResult {
 }
 
 const ATTEMPTS = 3;
+/** How long a guest may take to read what its taps hold at the end, ms. */
+const TAKING = 1000;
 
 /** Ends with the guest running at one end, and says at which; only a `stranded` outcome leaves that open. Throws before anything was changed. */
 export async function move(options: MoveOptions): Promise<MoveResult> {
@@ -109,13 +112,12 @@ async function carryOut(attempt: Attempt): Promise<MoveResult & { again: boolean
   const paths = [...source.ledgerPaths(), ...destination.ledgerPaths()];
   const before = readLedger(paths);
   const run = new SwitchoverRun({ ...attempt, now, ...(options.onProgress ? { onProgress: options.onProgress } : {}), ...(options.signal ? { signal: options.signal } : {}) });
-  await outgoing.migrate(uri);
-  const end = await run.toEnd();
+  const end = await run.toEnd(() => outgoing.migrate(uri));
   const ledger: LedgerEntry[] = compareLedger(before, readLedger(paths));
   const receipt = buildReceipt({
     move: options.id, vm: options.running.vm.name, from: options.running.host.name, to: options.to.name, outcome: outcomeOf(end),
     startedAt: attempt.startedAt, preparing: attempt.preparing, endedAt: now(), attempts: attempt.attempt, run, ledger,
-    redirected: source.redirectedFrames(), delivered: destination.deliveredFrames(), untaken: destination.tapsWaiting(),
+    redirected: source.redirectedFrames(), delivered: destination.deliveredFrames(), untaken: await untaken(destination),
     abilitiesMissing: outgoing.abilities.missing,
   });
 
@@ -131,6 +133,16 @@ async function carryOut(attempt: Attempt): Promise<MoveResult & { again: boolean
     case 'stranded':
       return { receipt, running: destination.running, again: false };
   }
+}
+
+/** A tap seen empty once has given everything to the guest that came before. New frames keep coming, so one look does not do. */
+async function untaken(destination: MoveDestination): Promise<boolean[]> {
+  const waiting = destination.tapsWaiting();
+  for (const deadline = performance.now() + TAKING; waiting.includes(true) && performance.now() < deadline; ) {
+    await pause(1);
+    for (const [i, still] of destination.tapsWaiting().entries()) waiting[i] &&= still;
+  }
+  return waiting;
 }
 
 function outcomeOf(end: SwitchoverEnd): MoveOutcome {

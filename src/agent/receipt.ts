@@ -45,8 +45,11 @@ export function buildReceipt(parts: ReceiptParts): Receipt {
     times: {
       total: ms((run.resumedAt ?? endedAt) - parts.startedAt),
       redirectToStop: between(at('redirecting'), run.stoppedAt),
-      stopToLoaded: between(run.stoppedAt, at('committing')),
-      loadedToResume: between(at('committing'), run.resumedAt),
+      lastPass: between(run.stoppedAt, run.preSwitchoverAt),
+      deviceState: between(run.preSwitchoverAt, run.sentAt),
+      load: between(run.sentAt, run.loadedAt),
+      stopToLoaded: between(run.stoppedAt, run.loadedAt),
+      loadedToResume: between(run.loadedAt, run.resumedAt),
       stopToResume: between(run.stoppedAt, run.resumedAt),
       groupOverlap: run.overlapTime,
     },

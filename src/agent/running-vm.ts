@@ -2,6 +2,7 @@
 import type { Host } from '../host/host.ts';
 import type { VmTap } from '../host/vm-tap.ts';
 import type { Vm } from '../model/vm.ts';
+import type { Incoming } from '../vm/qemu-arguments.ts';
 import { type Qemu, startQemu } from '../vm/qemu.ts';
 import { MoveRefused } from './errors.ts';
 
@@ -17,8 +18,8 @@ export interface PlaceOptions {
   readonly runDirectory: string;
   /** Part of the taps' names: unique on the host, at most 8 characters. */
   readonly id: string;
-  /** A destination: mute taps, and a QEMU that waits for the migration. */
-  readonly incoming: boolean;
+  /** `paused`: a destination of Godwit's, with mute taps. `running`: of plain QEMU's, open from the start. */
+  readonly incoming: Incoming;
 }
 
 /** Makes the taps and starts QEMU. Leaves nothing behind when it fails. */
@@ -27,7 +28,7 @@ export async function placeVm(host: Host, vm: Vm, { runDirectory, id, incoming }
   try {
     for (const [i, nic] of vm.nics.entries()) {
       if (nic.attachment.kind !== 'bridge') throw new MoveRefused([`nic${i}: only a NIC on a bridge can be run so far, not ${nic.attachment.kind}`]);
-      taps.push(host.createVmTap({ name: `gt-${id}-${i}`, bridge: nic.attachment.bridge, mac: nic.mac, mtu: nic.mtu, mute: incoming }));
+      taps.push(host.createVmTap({ name: `gt-${id}-${i}`, bridge: nic.attachment.bridge, mac: nic.mac, mtu: nic.mtu, mute: incoming === 'paused' }));
     }
     const qemu = await startQemu(host.native, host.netns, vm, { runDirectory, taps: taps.map((t) => t.tap), incoming });
     return { vm, host, qemu, taps };

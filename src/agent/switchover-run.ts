@@ -37,8 +37,11 @@ export class SwitchoverRun {
 
   /** Every state with the time it was entered at. */
   readonly entered: { readonly phase: SwitchoverState['phase']; readonly at: Milliseconds }[] = [];
-  /** STOP at the source, RESUME at the destination, by QEMU's clock. */
+  /** STOP at the source, RESUME at the destination, and the migration's own steps, by QEMU's clock. */
   stoppedAt: Milliseconds | undefined;
+  preSwitchoverAt: Milliseconds | undefined;
+  sentAt: Milliseconds | undefined;
+  loadedAt: Milliseconds | undefined;
   resumedAt: Milliseconds | undefined;
   lastSample: MigrationSample | undefined;
   /** Per NIC: out of the tunnel before the port was opened. */
@@ -54,7 +57,8 @@ export class SwitchoverRun {
     [this.#state] = begin();
   }
 
-  async toEnd(): Promise<SwitchoverEnd> {
+  /** `start` begins the copy; it is called when everything that may come of it is listened to. */
+  async toEnd(start: () => Promise<void>): Promise<SwitchoverEnd> {
     const { source, destination, signal } = this.#o;
     const from = source.running.qemu.qmp;
     const to = destination.running.qemu.qmp;
@@ -63,23 +67,33 @@ export class SwitchoverRun {
         this.stoppedAt = ms(at);
         this.#post({ kind: 'stopped' });
       }),
-      from.on('MIGRATION', ({ data }) => {
-        if (data.status === 'pre-switchover') this.#post({ kind: 'pre-switchover' });
-        if (data.status === 'completed') this.#post({ kind: 'source-completed' });
-        if (data.status === 'failed') this.#fail('The copy failed at the source');
+      from.on('MIGRATION', ({ data, at }) => {
+        if (data.status === 'pre-switchover') {
+          this.preSwitchoverAt = ms(at);
+          this.#post({ kind: 'pre-switchover' });
+        }
+        if (data.status === 'completed') {
+          this.sentAt = ms(at);
+          this.#post({ kind: 'source-completed' });
+        }
+        if (data.status === 'failed') this.#post({ kind: 'copy-failed', reason: 'The copy failed at the source' });
       }),
       from.on('MIGRATION_PASS', () => this.#passEnded?.()),
-      to.on('MIGRATION', ({ data }) => {
-        if (data.status === 'completed') this.#post({ kind: 'loaded' });
-        if (data.status === 'failed') this.#fail(`The destination could not load the guest: ${destination.running.qemu.log()}`);
+      to.on('MIGRATION', ({ data, at }) => {
+        if (data.status === 'completed') {
+          this.loadedAt = ms(at);
+          this.#post({ kind: 'loaded' });
+        }
+        if (data.status === 'failed') this.#post({ kind: 'copy-failed', reason: `The destination could not load the guest: ${destination.running.qemu.log()}` });
       }),
       to.on('RESUME', ({ at }) => (this.resumedAt = ms(at))),
     ];
-    void destination.running.qemu.exited.then(() => this.#fail('The QEMU at the destination ended'));
-    void source.running.qemu.exited.then(() => this.#fail('The QEMU at the source ended'));
+    void destination.running.qemu.exited.then(() => this.#post({ kind: 'destination-ended' }));
+    void source.running.qemu.exited.then(() => this.#post({ kind: 'source-ended' }));
     const cancel = (): void => this.#post({ kind: 'cancel', reason: 'Cancelled' });
     signal?.addEventListener('abort', cancel);
     try {
+      start().catch((error: unknown) => this.#post({ kind: 'copy-failed', reason: formatError(error) }));
       const [state, ...effects] = begin();
       this.#enter(state, effects);
       if (signal?.aborted) cancel();
@@ -105,7 +119,7 @@ export class SwitchoverRun {
     for (const effect of effects) {
       this.#perform(effect).then(
         (event) => event && this.#post(event),
-        (error: unknown) => this.#fail(formatError(error)),
+        (error: unknown) => this.#post({ kind: 'failed', reason: formatError(error), during: state.phase }),
       );
     }
   }
@@ -188,10 +202,6 @@ export class SwitchoverRun {
     this.lastSample = sample;
     if (this.#state.phase === 'copying') this.#o.onProgress?.({ phase: 'copying', sample });
     return { kind: 'sample', sample: { at: sample.at, pass: sample.dirtySyncCount, remaining: sample.remaining, throughput: sample.throughput } };
-  }
-
-  #fail(reason: string): void {
-    this.#post({ kind: 'failed', reason });
   }
 
   #post(event: SwitchoverEvent): void {

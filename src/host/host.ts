@@ -38,7 +38,7 @@ export class Host {
   }
 
   createTunnel(tunnel: Tunnel): Link {
-    return createTunnel(this.links, tunnel);
+    return createTunnel(this, tunnel);
   }
 
   close(): void {

@@ -52,7 +52,7 @@ export interface LinkChange {
   /** Frames. On a live tap a change suspends the device for a moment and loses frames: set it when it is made. */
   readonly txQueueLength?: number;
   readonly address?: MacAddress;
-  /** No IPv6 link-local address: no DAD, no MLD, no frame of the host's own on this port. */
+  /** No IPv6 link-local address, hence no DAD. A host that forwards IPv6 speaks MLD on the device all the same: see ipv6.ts. */
   readonly noIpv6Address?: boolean;
   /** Frames larger than this (bytes) are segmented in software before they enter the device. */
   readonly gsoMaxSize?: number;

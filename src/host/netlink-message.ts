@@ -50,9 +50,9 @@ function number(width: 1 | 2 | 4, value: number): Uint8Array {
 }
 export const u8 = (n: number): Uint8Array => number(1, n);
 export const u16 = (n: number): Uint8Array => number(2, n);
-export const u16be = (n: number): Uint8Array => number(2, n).reverse();
+export const u16be = (n: number): Uint8Array => number(2, n).toReversed();
 export const u32 = (n: number): Uint8Array => number(4, n);
-export const u32be = (n: number): Uint8Array => number(4, n).reverse();
+export const u32be = (n: number): Uint8Array => number(4, n).toReversed();
 /** A NUL-terminated string. */
 export const text = (s: string): Uint8Array => new TextEncoder().encode(`${s}\0`);
 
@@ -131,7 +131,7 @@ export function acknowledgement(message: NetlinkMessage): Acknowledgement | unde
     if (message.type === NLMSG_DONE) return { errno: 0, words: '' };
     throw new NetlinkDecodeError('An error message without its code');
   }
-  const errno = -view(body).getInt32(0, true);
+  const errno = 0 - view(body).getInt32(0, true);
   return { errno, words: message.flags & NLM_F_ACK_TLVS ? kernelWords(message) : '' };
 }
 
@@ -140,7 +140,10 @@ function kernelWords(message: NetlinkMessage): string {
   let at = 4;
   if (message.type === NLMSG_ERROR) {
     if (body.length < 20) return '';
-    at = message.flags & NLM_F_CAPPED ? 20 : 4 + pad4(view(body).getUint32(4, true));
+    // The request comes back: its header alone, or all of it.
+    const request = message.flags & NLM_F_CAPPED ? HEADER : view(body).getUint32(4, true);
+    if (request > body.length - 4) throw new NetlinkDecodeError(`An error message of ${body.length} bytes about a request of ${request}`);
+    at = 4 + pad4(request);
   }
   if (at > body.length) return '';
   const words = decodeAttributes(body.subarray(at)).get(NLMSGERR_ATTR_MSG);

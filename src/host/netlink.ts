@@ -1,4 +1,6 @@
 /** Requests to the kernel's routing netlink, one at a time, each acknowledged before the call returns. */
+import { constants } from 'node:os';
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import { GodwitError } from '../base/error.ts';
 import type { Native, NetlinkSocket, Netns } from '../native/native.ts';
 import {
@@ -11,8 +13,9 @@ export class KernelRefused extends GodwitError {
   readonly errno: number;
   readonly words: string;
 
-  constructor(what: string, errno: number, name: string, words: string) {
-    super('HOST_KERNEL_REFUSED', `The kernel refused to ${what}: ${words || name} (errno ${errno}${words ? `, ${name}` : ''})`);
+  constructor(what: string, errno: number, words: string) {
+    const said = words || getSystemErrorMessage(-errno);
+    super('HOST_KERNEL_REFUSED', `The kernel refused to ${what}: ${said} (errno ${errno}, ${getSystemErrorName(-errno)})`);
     this.errno = errno;
     this.words = words;
   }
@@ -29,10 +32,7 @@ export interface Request {
   readonly attributes?: readonly Attribute[];
 }
 
-const names: Readonly<Record<number, string>> = {
-  1: 'EPERM', 2: 'ENOENT', 3: 'ESRCH', 16: 'EBUSY', 17: 'EEXIST', 19: 'ENODEV', 22: 'EINVAL', 34: 'ERANGE', 95: 'EOPNOTSUPP', 99: 'EADDRNOTAVAIL',
-  100: 'ENETDOWN', 101: 'ENETUNREACH',
-};
+const { ENOENT, EINTR, EIO } = constants.errno;
 /** A dump that the kernel interrupts again and again would otherwise never end. */
 const DUMP_TRIES = 8;
 
@@ -51,25 +51,26 @@ export class Netlink {
 
   /** One object. Throws KernelRefused (ENODEV, ENOENT) where there is none. */
   get(request: Request): NetlinkMessage {
-    const [answer] = this.#exchange(request, NLM_F_ACK);
-    if (!answer) throw new KernelRefused(request.what, 2, 'ENOENT', 'no answer');
+    const { answers: [answer] } = this.#exchange(request, NLM_F_ACK);
+    if (!answer) throw new KernelRefused(request.what, ENOENT, 'no answer');
     return answer;
   }
 
   /** All objects: begun again when the kernel says that they changed meanwhile (NLM_F_DUMP_INTR). */
   dump(request: Request): NetlinkMessage[] {
     for (let i = 0; i < DUMP_TRIES; i++) {
-      const answers = this.#exchange(request, NLM_F_DUMP);
-      if (!answers.some((a) => a.flags & NLM_F_DUMP_INTR)) return answers;
+      const { answers, last } = this.#exchange(request, NLM_F_DUMP);
+      // A change seen only after the last object is told by the end of the list alone.
+      if (![...answers, last].some((m) => m.flags & NLM_F_DUMP_INTR)) return answers;
     }
-    throw new KernelRefused(request.what, 4, 'EINTR', `the list kept changing, ${DUMP_TRIES} times`);
+    throw new KernelRefused(request.what, EINTR, `the list kept changing, ${DUMP_TRIES} times`);
   }
 
   close(): void {
     this.#socket.close();
   }
 
-  #exchange(request: Request, flags: number): NetlinkMessage[] {
+  #exchange(request: Request, flags: number): { readonly answers: NetlinkMessage[]; readonly last: NetlinkMessage } {
     this.#sequence = (this.#sequence + 1) >>> 0;
     const body = concat(request.header, encodeAttributes(request.attributes ?? []));
     this.#socket.send(encodeMessage(request.type, NLM_F_REQUEST | flags | (request.flags ?? 0), this.#sequence, body));
@@ -77,13 +78,13 @@ export class Netlink {
     for (;;) {
       // The kernel answers before send() returns, and continues a dump inside recv(): nothing to wait for.
       const datagram = this.#socket.receive();
-      if (!datagram) throw new KernelRefused(request.what, 5, 'EIO', 'no acknowledgement');
+      if (!datagram) throw new KernelRefused(request.what, EIO, 'no acknowledgement');
       for (const message of decodeMessages(datagram)) {
         if (message.sequence !== this.#sequence) continue;
         const ack = acknowledgement(message);
         if (!ack) answers.push(message);
-        else if (ack.errno !== 0) throw new KernelRefused(request.what, ack.errno, names[ack.errno] ?? `errno ${ack.errno}`, ack.words);
-        else return answers;
+        else if (ack.errno !== 0) throw new KernelRefused(request.what, ack.errno, ack.words);
+        else return { answers, last: message };
       }
     }
   }

@@ -46,7 +46,10 @@ export interface Redirect {
   readonly to: number;
 }
 
-/** `packets` counts frames as they are on the wire: a GSO frame counts as its segments. */
+/**
+ * `packets` counts frames as they are on the wire, a GSO frame as its segments. At the egress of a tap a GSO frame from another
+ * guest of the same host counts as none: the kernel does not know its segments yet (SKB_GSO_DODGY).
+ */
 export interface FilterCounters {
   readonly preference: number;
   /** Index of the interface that the filter sends to. */
@@ -58,6 +61,7 @@ export interface FilterCounters {
 
 export interface QueueCounters {
   readonly drops: number;
+  /** Frames waiting. */
   readonly backlog: number;
 }
 
@@ -76,14 +80,12 @@ export class TrafficControl {
   }
 
   redirect(device: number, redirect: Redirect): void {
-    this.#netlink.change({
-      what: `redirect from interface ${device} to ${redirect.to}`, type: RTM_NEWTFILTER, flags: NLM_F_CREATE | NLM_F_EXCL,
-      header: tcmsg(device, 0, parents[redirect.hook], info(redirect.preference)),
-      attributes: [
-        [TCA.kind, text('u32')],
-        [TCA.options, [[TCA_U32_SEL, selector(redirect.match)], [TCA_U32_ACT, [[1, mirred(redirect.to)]]]]],
-      ],
-    });
+    this.#filter(`redirect from interface ${device} to ${redirect.to}`, device, redirect, [[TCA_U32_ACT, [[1, mirred(redirect.to)]]]]);
+  }
+
+  /** A filter that matches and does nothing. */
+  classify(device: number, filter: Omit<Redirect, 'to'>): void {
+    this.#filter(`classify frames of interface ${device}`, device, filter, []);
   }
 
   /** Throws KernelRefused ENOENT where there is none. */
@@ -136,6 +138,13 @@ export class TrafficControl {
       drops += readNumber(queue.subarray(8, 12));
     }
     return { drops, backlog };
+  }
+
+  #filter(what: string, device: number, { hook, preference, match }: Omit<Redirect, 'to'>, actions: readonly Attribute[]): void {
+    this.#netlink.change({
+      what, type: RTM_NEWTFILTER, flags: NLM_F_CREATE | NLM_F_EXCL, header: tcmsg(device, 0, parents[hook], info(preference)),
+      attributes: [[TCA.kind, text('u32')], [TCA.options, [[TCA_U32_SEL, selector(match)], ...actions]]],
+    });
   }
 }
 

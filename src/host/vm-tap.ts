@@ -5,6 +5,7 @@
 import { MacAddress } from '../wire/mac-address.ts';
 import type { Native, Netns, Tap } from '../native/native.ts';
 import type { Bridges } from './bridge.ts';
+import { disableIpv6 } from './ipv6.ts';
 import type { Links } from './link.ts';
 import type { TrafficControl } from './traffic-control.ts';
 
@@ -43,8 +44,9 @@ export function createVmTap({ native, netns, links, bridges, traffic }: Parts, o
   try {
     const { index } = links.get(options.name);
     links.set(index, {
-      mtu: options.mtu, txQueueLength: HOLD_FRAMES, noIpv6Address: true, address: MacAddress.of(Uint8Array.of(0xfe, ...options.mac.bytes().subarray(1))),
+      mtu: options.mtu, txQueueLength: HOLD_FRAMES, address: MacAddress.of(Uint8Array.of(0xfe, ...options.mac.bytes().subarray(1))),
     });
+    disableIpv6(native, netns, options.name);
     traffic.attach(index);
     links.set(index, { master: bridge });
     links.set(index, { up: true });

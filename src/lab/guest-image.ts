@@ -1,12 +1,14 @@
 /** The lab's guest: what tools/setup.sh lab has built, and a VM that runs it. */
-import { existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GodwitError } from '../base/error.ts';
-import { mib } from '../base/units.ts';
-import type { Disk, Vm } from '../model/vm.ts';
+import { mib, seconds } from '../base/units.ts';
+import type { Accelerator, Disk, Vm } from '../model/vm.ts';
+import { probeAccelerator } from '../vm/accelerator.ts';
 import { MacAddress } from '../wire/mac-address.ts';
 import { type Network, labAddresses } from './topology.ts';
-import type { Accelerator } from '../model/vm.ts';
 
 const directory = process.env['GODWIT_GUEST_DIR'] ?? join(import.meta.dirname, '../../.cache/lab/guest');
 export const PROBE = join(directory, 'godwit-probe');
@@ -38,4 +40,33 @@ export function labVm(options: LabVmOptions): Vm {
     accelerator: options.accelerator, nics, disks: options.disks ?? [],
     boot: { kernel, initrd, commandLine: `console=ttyS0 quiet ${addresses}` },
   };
+}
+
+/** KVM where a guest really boots on it, TCG elsewhere. Finding out takes seconds; the answer holds until the machine boots again. */
+export async function labAccelerator(): Promise<Accelerator> {
+  const file = join(directory, 'accelerator.json');
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  if (existsSync(file)) {
+    const known: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof known === 'object' && known !== null && 'boot' in known && 'accelerator' in known && known.boot === boot) {
+      return known.accelerator === 'kvm' ? 'kvm' : 'tcg';
+    }
+  }
+  const { accelerator } = await probeAccelerator({
+    kernel: join(directory, 'vmlinuz'), initrd: join(directory, 'initrd.gz'), signOfLife: 'GODWIT-GUEST-UP', timeout: seconds(5),
+  });
+  writeFileSync(file, JSON.stringify({ boot, accelerator }));
+  return accelerator;
+}
+
+/** A qcow2 image of 64 MiB that all hosts of a lab see; removed after `use`. */
+export async function withSharedDisk<T>(use: (disk: Disk) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'godwit-disk-'));
+  try {
+    const path = join(folder, 'disk.qcow2');
+    execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', path, '64M']);
+    return await use({ path, format: 'qcow2', shared: true });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }

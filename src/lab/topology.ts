@@ -138,7 +138,10 @@ export function sweep(): number {
   return swept;
 }
 
-export function namespaces(): string[] {
+/** Those of this process's labs. */
+export const ownNamespaces = (): string[] => namespaces().filter((name) => name.startsWith(`${PREFIX}-${process.pid}-`));
+
+function namespaces(): string[] {
   try {
     return readdirSync('/run/netns');
   } catch {

@@ -76,7 +76,13 @@ export interface MoveTimes {
   readonly total: Milliseconds;
   /** The redirect begins → the guest stops. */
   readonly redirectToStop: Milliseconds | undefined;
-  /** The guest stops → the destination has loaded it. */
+  /** The guest stops → everything dirty is sent, QEMU asks for leave to go on. */
+  readonly lastPass: Milliseconds | undefined;
+  /** Leave → the devices' state is sent. */
+  readonly deviceState: Milliseconds | undefined;
+  /** All is sent → all is loaded; negative when the destination says so first. */
+  readonly load: Milliseconds | undefined;
+  /** The sum of these three. */
   readonly stopToLoaded: Milliseconds | undefined;
   /** The destination has loaded it → it runs. */
   readonly loadedToResume: Milliseconds | undefined;

@@ -23,7 +23,7 @@ export interface Convergence {
 export interface SwitchPolicy {
   /**
    * `converge` waits for a pass that leaves little; `first-pass` goes near the end of the first one, for a guest so idle that
-   * QEMU finds nothing dirty after it and would switch by itself.
+   * QEMU finds nothing dirty after it and would switch by itself. A guest that turns out busier gets later passes as in `converge`.
    */
   readonly strategy: 'converge' | 'first-pass';
   /** What is left may take this long to send while the guest stands still. */
@@ -54,8 +54,8 @@ export function judge(before: Convergence, sample: CopySample, policy: SwitchPol
   const late = copying > policy.patience;
   const convergence: Convergence = { passes: sample.pass, samples: before.samples + 1, startedAt };
 
-  if (policy.strategy === 'first-pass') {
-    if (sample.pass >= 2 || (sample.pass === 1 && before.samples > 0 && left <= policy.lastPass)) return { decide: 'switch' };
+  if (policy.strategy === 'first-pass' && sample.pass < 2 && copying <= policy.maxCopy) {
+    if (sample.pass === 1 && before.samples > 0 && left <= policy.lastPass) return { decide: 'switch' };
     // Be there in time: half of what the rest of the pass would take.
     return { decide: 'wait', convergence, after: ms(Math.min(FIRST_PASS_INTERVAL, Math.max(0.3, left / 2))) };
   }

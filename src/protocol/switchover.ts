@@ -24,13 +24,13 @@ export type SwitchoverState =
   | { readonly phase: 'copying'; readonly convergence: Convergence }
   | { readonly phase: 'redirecting' }
   | { readonly phase: 'emptying'; readonly since: Milliseconds; readonly empties: number }
-  | { readonly phase: 'stopping' }
+  | { readonly phase: 'stopping'; readonly waits: boolean }
   | { readonly phase: 'finishing'; readonly loaded: boolean; readonly sourceDone: boolean }
   | { readonly phase: 'committing' }
   | { readonly phase: 'releasing' }
   | { readonly phase: 'handing-over' }
   | { readonly phase: 'draining'; readonly through: number; readonly quietSince: Milliseconds; readonly since: Milliseconds; readonly announced: number }
-  | { readonly phase: 'done'; readonly drained: boolean }
+  | { readonly phase: 'done'; readonly drained: boolean; readonly reason?: string }
   | { readonly phase: 'stranded'; readonly reason: string }
   | { readonly phase: 'cancelling'; readonly why: RollBack }
   | { readonly phase: 'aborting'; readonly why: RollBack }
@@ -68,8 +68,13 @@ export type SwitchoverEvent =
   | { readonly kind: 'returned' }
   | { readonly kind: 'resumed' }
   | { readonly kind: 'cancel'; readonly reason: string }
-  /** An effect could not be carried out, or one end died. */
-  | { readonly kind: 'failed'; readonly reason: string }
+  /** An effect of the phase named could not be carried out. What an earlier phase asked for may fail when it is no longer wanted. */
+  | { readonly kind: 'failed'; readonly reason: string; readonly during: SwitchoverState['phase'] }
+  /** QEMU, at either end, says that the migration failed; also because it was cancelled. */
+  | { readonly kind: 'copy-failed'; readonly reason: string }
+  /** A QEMU is gone, asked or not. */
+  | { readonly kind: 'source-ended' }
+  | { readonly kind: 'destination-ended' }
   /** The deadline that was armed has passed. */
   | { readonly kind: 'deadline' };
 
@@ -120,7 +125,14 @@ export function begin(): Step {
 
 /** Events that belong to no transition of the state are ignored: answers that come late, QEMU's word repeated. */
 export function step(state: SwitchoverState, event: SwitchoverEvent, now: Milliseconds, policy: SwitchoverPolicy): Step {
-  if (event.kind === 'failed' || event.kind === 'cancel' || event.kind === 'deadline') return interrupted(state, event);
+  switch (event.kind) {
+    case 'failed': return event.during === state.phase ? interrupted(state, event.reason) : [state];
+    case 'copy-failed': return settled(state) ? [state] : interrupted(state, event.reason);
+    case 'source-ended': return sourceSpent(state) ? [state] : interrupted(state, 'The QEMU at the source ended');
+    case 'destination-ended': return 'why' in state ? [state] : lost(state, 'The QEMU at the destination ended');
+    case 'cancel': return settled(state) ? [state] : interrupted(state, event.reason);
+    case 'deadline': return state.phase === 'stopping' || state.phase === 'finishing' ? interrupted(state, 'The pause outgrew its limit') : [state];
+  }
   switch (state.phase) {
     case 'copying': {
       if (event.kind === 'stopped' || event.kind === 'pre-switchover') return selfSwitched(false);
@@ -145,10 +157,13 @@ export function step(state: SwitchoverState, event: SwitchoverEvent, now: Millis
           : [{ ...state, empties: 0 }, { do: 'poll-taps' }];
       }
       return state.empties + 1 >= EMPTIES
-        ? [{ phase: 'stopping' }, { do: 'arm', at: ms(now + policy.maxPause) }, { do: 'stop' }]
+        ? [{ phase: 'stopping', waits: false }, { do: 'arm', at: ms(now + policy.maxPause) }, { do: 'stop' }]
         : [{ ...state, empties: state.empties + 1 }, { do: 'poll-taps' }];
     case 'stopping':
-      return event.kind === 'stopped' ? [{ phase: 'finishing', loaded: false, sourceDone: false }] : [state];
+      // The copy may be at its end before QEMU has said that the guest stopped.
+      if (event.kind === 'pre-switchover') return [{ phase: 'stopping', waits: true }];
+      if (event.kind !== 'stopped') return [state];
+      return [{ phase: 'finishing', loaded: false, sourceDone: false }, ...(state.waits ? [{ do: 'continue' } as const] : [])];
     case 'finishing': {
       if (event.kind === 'pre-switchover') return [state, { do: 'continue' }];
       if (event.kind === 'source-completed') return finishing({ ...state, sourceDone: true });
@@ -208,30 +223,42 @@ function drain(state: Extract<SwitchoverState, { phase: 'draining' }>, through: 
   return moved || state.announced < ANNOUNCE_ROUNDS ? [next, { do: 'announce' }, again] : [next, again];
 }
 
-function interrupted(state: SwitchoverState, event: Extract<SwitchoverEvent, { kind: 'failed' | 'cancel' | 'deadline' }>): Step {
-  const reason = event.kind === 'deadline' ? 'The pause outgrew its limit' : event.reason;
+/** The guest runs at the destination, or has been told to. */
+const runsElsewhere = (state: SwitchoverState): boolean =>
+  state.phase === 'releasing' || state.phase === 'handing-over' || state.phase === 'draining';
+
+/** The source has sent everything: its QEMU may go. */
+const sourceSpent = (state: SwitchoverState): boolean =>
+  runsElsewhere(state) || state.phase === 'committing' || (state.phase === 'finishing' && state.sourceDone);
+
+/** The destination's QEMU is gone, and the guest with it once it ran there. */
+const lost = (state: SwitchoverState, reason: string): Step => (runsElsewhere(state) ? [{ phase: 'stranded', reason }] : interrupted(state, reason));
+
+/** The move can no longer be called off: it goes back already, or is past the point of no return. */
+const settled = (state: SwitchoverState): boolean => 'why' in state || state.phase === 'committing' || runsElsewhere(state) || isEnd(state);
+
+function interrupted(state: SwitchoverState, reason: string): Step {
   switch (state.phase) {
     case 'copying':
-      return event.kind === 'deadline' ? [state] : rollBack({ reason, redirected: false, selfSwitched: false });
+      return rollBack({ reason, redirected: false, selfSwitched: false });
     case 'redirecting':
     case 'emptying':
-      return event.kind === 'deadline' ? [state] : rollBack({ reason, redirected: true, selfSwitched: false });
     case 'stopping':
-      return rollBack({ reason, redirected: true, selfSwitched: false });
     case 'finishing':
       return rollBack({ reason, redirected: true, selfSwitched: false });
+    // In `committing` the record may or may not be on the disk: only the destination knows. Nothing may run until it has said so.
     case 'committing':
-      // The record may or may not be on the disk: only the destination knows. Nothing may run until it has said so.
-      return event.kind === 'failed' ? [{ phase: 'stranded', reason }] : [state];
     case 'releasing':
-    case 'handing-over':
-    case 'draining':
     case 'cancelling':
     case 'aborting':
     case 'pausing':
     case 'returning':
     case 'resuming':
-      return event.kind === 'failed' ? [{ phase: 'stranded', reason }] : [state];
+      return [{ phase: 'stranded', reason }, { do: 'disarm' }];
+    // The guest runs; what could not be finished is the clearing up behind it.
+    case 'handing-over':
+    case 'draining':
+      return [{ phase: 'done', drained: false, reason }];
     case 'done':
     case 'stranded':
     case 'rolled-back':

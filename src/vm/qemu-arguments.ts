@@ -8,12 +8,17 @@ import type { Disk, Nic, Vm } from '../model/vm.ts';
 import type { RunDirectory } from './run-directory.ts';
 import { VmUnsupported } from './vm-errors.ts';
 
+/**
+ * Boot, or wait for `migrate-incoming`. `paused`: whatever arrives stands still until `cont`, even a guest that QEMU stopped by
+ * itself at the source. `running`: it goes on as QEMU would have it.
+ */
+export type Incoming = false | 'paused' | 'running';
+
 export interface QemuLaunch {
   readonly run: RunDirectory;
   /** Descriptors in QEMU of the NICs' taps, in the order of the Vm's NICs. */
   readonly tapFds: readonly number[];
-  /** Wait for `migrate-incoming` instead of booting. */
-  readonly incoming: boolean;
+  readonly incoming: Incoming;
 }
 
 /** Slots 0, 1 and 31 belong to the machine (q35: host bridge, VGA, LPC; pc: host bridge, PIIX, VGA). */
@@ -45,6 +50,7 @@ export function qemuArguments(vm: Vm, launch: QemuLaunch): string[] {
     vm.disks.flatMap(diskArguments),
     vm.boot === undefined ? [] : ['-kernel', vm.boot.kernel, '-initrd', vm.boot.initrd, '-append', vm.boot.commandLine],
     incoming ? ['-incoming', 'defer'] : [],
+    incoming === 'paused' ? ['-S'] : [],
   ].flat();
 }
 

@@ -12,7 +12,7 @@ import { seconds, type Milliseconds } from '../base/units.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Native, Netns, Tap } from '../native/native.ts';
 import { commandLine, identifyProcess, isAlive, type ProcessIdentity } from './process.ts';
-import { qemuArguments, tapFdsOf } from './qemu-arguments.ts';
+import { qemuArguments, tapFdsOf, type Incoming } from './qemu-arguments.ts';
 import { QmpClosed } from './qmp-errors.ts';
 import type { QemuVersion } from './qmp-message.ts';
 import { connectQmp, type QmpClient, type QmpOptions } from './qmp.ts';
@@ -27,8 +27,8 @@ export interface StartOptions {
   readonly runDirectory: string;
   /** One per NIC, in their order. They stay the caller's, who closes his copies when he will. */
   readonly taps: readonly Tap[];
-  /** Wait for an incoming migration instead of booting. */
-  readonly incoming?: boolean;
+  /** Boots without. */
+  readonly incoming?: Incoming;
   /** Until QMP answers; 10 s without. */
   readonly timeout?: Milliseconds;
 }

@@ -11,6 +11,7 @@ import { bytesPerSecond, mib, ms, seconds } from '../../src/base/units.ts';
 import type { Vm } from '../../src/model/vm.ts';
 import { kernelNative } from '../../src/native/kernel.ts';
 import type { Netns, Tap } from '../../src/native/native.ts';
+import type { Incoming } from '../../src/vm/qemu-arguments.ts';
 import { prepareIncoming, prepareOutgoing, type IncomingMigration, type OutgoingMigration } from '../../src/vm/migration.ts';
 import { adoptQemu, startQemu, type Qemu } from '../../src/vm/qemu.ts';
 import { MigrationFailed, QemuAlreadyRuns, QemuStartFailed } from '../../src/vm/vm-errors.ts';
@@ -59,7 +60,7 @@ function vm(guestDoes: string = work.idle): Vm {
   };
 }
 
-async function start(machine: Vm, incoming = false): Promise<Qemu> {
+async function start(machine: Vm, incoming: Incoming = false): Promise<Qemu> {
   const number = ++made;
   const tap = native.createTap(netns, { name: `tap${number}`, vnetHeader: true });
   taps.add(tap);
@@ -79,7 +80,7 @@ async function booted(qemu: Qemu): Promise<Qemu> {
 
 /** A destination for `source`, both prepared and the copy begun. */
 async function begin(source: Qemu, machine: Vm, hold: boolean): Promise<{ out: OutgoingMigration; incoming: IncomingMigration }> {
-  const incoming = await prepareIncoming(await start(machine, true), { hold });
+  const incoming = await prepareIncoming(await start(machine, hold ? 'paused' : 'running'), { hold });
   const uri = `unix:${join(directory, `${made}.migration`)}`;
   await incoming.listen(uri);
   const out = await prepareOutgoing(source, { maxBandwidth: fast, ...(hold ? { hold } : { hold: false, downtimeLimit: ms(300) }) });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mib } from '../../../src/base/units.ts';
 import type { Disk, Nic, Vm } from '../../../src/model/vm.ts';
-import { qemuArguments, tapFdsOf } from '../../../src/vm/qemu-arguments.ts';
+import { qemuArguments, tapFdsOf, type Incoming } from '../../../src/vm/qemu-arguments.ts';
 import { runDirectory } from '../../../src/vm/run-directory.ts';
 import { VmUnsupported } from '../../../src/vm/vm-errors.ts';
 import { MacAddress } from '../../../src/wire/mac-address.ts';
@@ -28,14 +28,14 @@ const vm = (more: Partial<Vm> = {}): Vm => ({
   ...more,
 });
 const run = runDirectory('/run/godwit/web-1');
-const launch = (tapFds: readonly number[] = [], incoming = false) => ({ run, tapFds, incoming });
+const launch = (tapFds: readonly number[] = [], incoming: Incoming = false) => ({ run, tapFds, incoming });
 /** The values of one option, in order. */
 const values = (argv: readonly string[], option: string): string[] => argv.filter((_value, index) => argv[index - 1] === option);
 
 test('a whole machine', () => {
   const boot = { kernel: '/k', initrd: '/i', commandLine: 'console=ttyS0, quiet' };
   const machine = vm({ nics: [nic(0x10, { mtu: 1400, vhost: true })], disks: [disk('/srv/a,b.qcow2')], boot });
-  const argv = qemuArguments(machine, launch([3], true));
+  const argv = qemuArguments(machine, launch([3], 'running'));
   assert.deepEqual(
     argv.join('\n'),
     `-name
@@ -84,8 +84,9 @@ defer`,
 test('both ends of a move differ in nothing but -incoming, wherever their descriptors are', () => {
   const machine = vm({ nics: [nic(1), nic(2)], disks: [disk('/a'), disk('/b')] });
   const source = qemuArguments(machine, launch([3, 4]));
-  const destination = qemuArguments(machine, launch([3, 4], true));
+  const destination = qemuArguments(machine, launch([3, 4], 'running'));
   assert.deepEqual(destination, [...source, '-incoming', 'defer']);
+  assert.deepEqual(qemuArguments(machine, launch([3, 4], 'paused')), [...destination, '-S']);
   const devices = values(qemuArguments(machine, launch([7, 9])), '-device');
   assert.deepEqual(devices, values(source, '-device'));
 });
@@ -117,7 +118,7 @@ test('what cannot be is refused with the reason', () => {
   const fifteen = Array.from({ length: 15 }, (_, index) => index);
   refused(vm({ nics: fifteen.map((n) => nic(n)) }), fifteen, /at most 14/);
   refused(vm({ disks: [...fifteen, 15].map((n) => disk(`/${n}`)) }), [], /at most 15/);
-  const deep = { run: runDirectory(`/run/${'x'.repeat(99)}`), tapFds: [], incoming: false };
+  const deep = { run: runDirectory(`/run/${'x'.repeat(99)}`), tapFds: [], incoming: false } as const;
   assert.throws(() => qemuArguments(vm(), deep), /shorter run directory/);
   assert.doesNotThrow(() => qemuArguments(vm(), { ...deep, run: runDirectory(`/run/${'x'.repeat(98)}`) }));
 });

@@ -1,0 +1,49 @@
+/** `npm run bench -- NAME [--runs N] [--check]`: measures, prints a table, and as the very last line one line of JSON. */
+import { parseArgs } from 'node:util';
+import { formatError } from '../base/error.ts';
+import { formatTable, left } from '../cli/table.ts';
+import { benchMove } from './bench-move.ts';
+import { sweep } from './topology.ts';
+
+export interface Target {
+  readonly name: string;
+  readonly want: string;
+  readonly got: string;
+  readonly ok: boolean;
+}
+
+export interface BenchResult {
+  readonly bench: string;
+  readonly figures: Readonly<Record<string, number>>;
+  readonly targets: readonly Target[];
+}
+
+const benches: Readonly<Record<string, (runs: number, say: (line: string) => void) => Promise<BenchResult>>> = { move: benchMove };
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string' }, check: { type: 'boolean' } } });
+  const bench = benches[positionals[0] ?? ''];
+  if (!bench || positionals.length !== 1) {
+    console.error(`bench: name one of: ${Object.keys(benches).join(', ')}\nnpm run bench -- NAME [--runs N] [--check]`);
+    return 2;
+  }
+  const runs = values.runs === undefined ? 20 : Number(values.runs);
+  if (!Number.isInteger(runs) || runs < 1) {
+    console.error(`bench: --runs takes a whole number from 1, not '${values.runs}'`);
+    return 2;
+  }
+  sweep();
+  const result = await bench(values.check ? Math.max(20, runs) : runs, (line) => process.stderr.write(`${line}\n`));
+  const ok = result.targets.every((t) => t.ok);
+  process.stdout.write(`${formatTable(['', 'target', 'wanted', 'got'].map(left), result.targets.map((t) => [t.ok ? 'met' : 'UNMET', t.name, t.want, t.got])).join('\n')}\n`);
+  process.stdout.write(`${JSON.stringify({ bench: result.bench, figures: result.figures, targets: result.targets, ok })}\n`);
+  return values.check && !ok ? 1 : 0;
+}
+
+main().then(
+  (code) => (process.exitCode = code),
+  (error: unknown) => {
+    console.error(`bench: ${formatError(error)}`);
+    process.exitCode = 1;
+  },
+);

@@ -1,0 +1,106 @@
+/** The client's view: godwit-probe in the client's namespace, talking to godwit-guest in the VM. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type Interface, createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { GodwitError } from '../base/error.ts';
+import type { Host } from '../host/host.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import { PROBE } from './guest-image.ts';
+
+/** One direction of a numbered stream. Times in ms; `gapStartMs` and `gapEndMs` since the epoch. */
+export interface StreamReport {
+  readonly sent: number;
+  readonly received: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly reordered: number;
+  readonly largestGapMs: number;
+  readonly missing: readonly (readonly number[])[];
+}
+
+/** The last line godwit-probe prints (src/lab/guest/probe.c). */
+export interface ProbeResult {
+  readonly toGuest: StreamReport;
+  readonly toClient: StreamReport & { readonly gapStartMs: number; readonly gapEndMs: number };
+  readonly sessions: { readonly opened: number; readonly alive: number; readonly messages: number; readonly largestStallMs: number; readonly errors: readonly string[] };
+  readonly bulk: { readonly toGuestBytes: number; readonly toClientBytes: number; readonly largestStallMs: number; readonly alive: boolean; readonly errors: readonly string[] };
+  readonly guest: { readonly memoryErrors: number; readonly diskErrors: number; readonly diskWrites: number; readonly uptimeMs: number };
+  readonly probe: { readonly largestOwnLatenessMs: number; readonly sendErrors: number; readonly socketDrops: number };
+}
+
+export interface ProberOptions {
+  readonly to: IpAddress;
+  /** UDP payload, bytes: 1472 fills an IPv4 frame of 1500, 1452 an IPv6 one. */
+  readonly size?: number;
+  /** TCP echo sessions. */
+  readonly sessions?: number;
+  /** TCP bulk, Mbit/s each way. */
+  readonly bulk?: number;
+  /** The guest writes this much memory, MB/s, over 64 MB. */
+  readonly dirty?: number;
+  /** The guest writes numbered blocks to its disk, so many a second. */
+  readonly disk?: number;
+}
+
+export class Prober {
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #lines: AsyncIterator<string>;
+  readonly #reader: Interface;
+  #stderr = '';
+
+  private constructor(client: Host, options: ProberOptions) {
+    const args = ['--to', String(options.to), '--pps', '1000', '--size', String(options.size ?? 64), '--sessions', String(options.sessions ?? 8)];
+    if (options.bulk) args.push('--bulk', String(options.bulk));
+    if (options.dirty) args.push('--dirty', `64,${options.dirty}`);
+    if (options.disk) args.push('--disk', String(options.disk));
+    this.#child = client.native.inNetns(client.netns, () => spawn(PROBE, args, { stdio: ['pipe', 'pipe', 'pipe'] }));
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
+    this.#reader = createInterface({ input: this.#child.stdout });
+    this.#lines = this.#reader[Symbol.asyncIterator]();
+  }
+
+  /** Resolves when everything flows both ways. */
+  static async start(client: Host, options: ProberOptions): Promise<Prober> {
+    const prober = new Prober(client, options);
+    await prober.#line();
+    return prober;
+  }
+
+  /** Ends the streams, waits for stragglers, asks the guest what it got. */
+  async stop(): Promise<ProbeResult> {
+    this.#child.stdin.end('stop\n');
+    // The shape is godwit-probe's, of this same repository; its own test holds it to it.
+    const result = JSON.parse(await this.#line()) as ProbeResult | { readonly error: string };
+    this.#reader.close();
+    if ('error' in result) throw new GodwitError('LAB_GUEST_DEAF', `The prober ended: ${result.error}`);
+    return result;
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+    this.#reader.close();
+  }
+
+  async #line(): Promise<string> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new GodwitError('LAB_PROBE_ENDED', `The prober ended without a word: ${this.#stderr.trim() || 'no error text'}`);
+    return value;
+  }
+}
+
+/** Did a stream arrive whole, once, in order, and every session live? */
+export function flawless(result: ProbeResult): boolean {
+  return flaws(result).length === 0;
+}
+
+export function flaws({ toGuest, toClient, sessions, bulk, guest }: ProbeResult): string[] {
+  const found: string[] = [];
+  for (const [name, s] of [['to the guest', toGuest], ['to the client', toClient]] as const) {
+    for (const kind of ['lost', 'duplicated', 'reordered'] as const) if (s[kind] > 0) found.push(`${s[kind]} ${kind} ${name}`);
+  }
+  if (sessions.alive < sessions.opened) found.push(`${sessions.opened - sessions.alive} of ${sessions.opened} TCP sessions broke`);
+  found.push(...sessions.errors, ...bulk.errors);
+  if (guest.memoryErrors > 0) found.push(`${guest.memoryErrors} pages of guest memory changed by themselves`);
+  if (guest.diskErrors > 0) found.push(`${guest.diskErrors} disk blocks read back wrong`);
+  return found;
+}

@@ -1,0 +1,46 @@
+/**
+ * The project's checks, in the order that fails fastest: `check` (types, lint), `unit`, `lab`, or `all`.
+ * Run by npm: `npm test`, `npm run test:unit`, `npm run check`. Exit code 0 only if everything asked for passed.
+ */
+import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const what = process.argv[2] ?? 'all';
+
+function run(title: string, command: string, ...args: string[]): boolean {
+  console.error(`— ${title}`);
+  const started = performance.now();
+  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const took = ((performance.now() - started) / 1000).toFixed(1);
+  if (status === 0) return true;
+  console.error(`— ${title} failed after ${took} s (${error?.message ?? signal ?? `exit code ${status}`})`);
+  return false;
+}
+
+const tool = (name: string): string => join(root, 'node_modules/.bin', name);
+
+function check(): boolean {
+  return run('types', tool('tsc'), '--noEmit') && run('lint', tool('oxlint'), '--type-aware', '--deny-warnings');
+}
+
+/** Lab tests share two cores and measure time in ms: one file after the other. */
+function tests(title: string, pattern: string, concurrency: number): boolean {
+  const files = globSync(pattern, { cwd: root }).sort();
+  if (files.length === 0) throw new Error(`No test matches ${pattern}`);
+  return run(title, process.execPath, '--test', `--test-concurrency=${concurrency}`, '--test-timeout=300000', ...files);
+}
+
+const steps: Readonly<Record<string, () => boolean>> = {
+  check,
+  unit: () => tests('unit', 'test/unit/**/*.test.ts', 2),
+  lab: () => tests('lab', 'test/lab/**/*.test.ts', 1),
+  all: () => check() && tests('unit', 'test/unit/**/*.test.ts', 2) && tests('lab', 'test/lab/**/*.test.ts', 1),
+};
+const step = steps[what];
+if (!step) {
+  console.error(`tools/test.ts: there is no '${what}'; choose one of ${Object.keys(steps).join(', ')}`);
+  process.exit(2);
+}
+process.exit(step() ? 0 : 1);
