@@ -44,7 +44,11 @@ export interface Netns {
 export type ReadableListener = () => void;
 
 interface Readable {
-  /** Calls `listener` while something is readable; `undefined` stops. A listening socket keeps the process alive. */
+  /**
+   * Calls `listener` while something is readable, or an error waits that the next receive throws; `undefined` stops. A listening
+   * socket keeps the process alive. What the listener throws is an uncaught exception; so a listener that may meet an error
+   * (ENETDOWN, ENOBUFS, EBADFD) catches it, and closes or takes in what is left, since it is called again at once.
+   */
   onReadable(listener: ReadableListener | undefined): void;
   /** Idempotent; also from inside the listener. */
   close(): void;
@@ -74,9 +78,13 @@ export interface PacketSocketOptions {
 
 /** AF_PACKET, SOCK_RAW (packet(7)). */
 export interface PacketSocket extends Readable {
-  /** One whole Ethernet frame. Throws SystemError (ENOBUFS: the device's queue is full; ENETDOWN; EMSGSIZE). */
+  /**
+   * One whole Ethernet frame. Throws SystemError (ENOBUFS: the device's queue is full, told only with bypassQdisc;
+   * ENETDOWN; ENXIO: the link is gone; EMSGSIZE: longer than the MTU). Other packet sockets of the link see it as outgoing,
+   * unless bypassQdisc is on.
+   */
   send(frame: Uint8Array, vnetHeader?: Uint8Array): void;
-  /** The next frame, or undefined when nothing is waiting. */
+  /** The next frame, or undefined when nothing is waiting. Throws SystemError ENETDOWN, once, after the link went down. */
   receive(): ReceivedFrame | undefined;
   /** Frames dropped for want of buffer since the last call (PACKET_STATISTICS resets). */
   drops(): number;
@@ -117,17 +125,22 @@ export interface Tap extends Readable {
   vnetHeaderSize(): number;
   /** poll(2) with no wait: is a frame waiting to be read? */
   readable(): boolean;
-  /** The next frame, or undefined. Steals it from every other reader of the device. */
+  /** The next frame, or undefined. Steals it from every other reader of the device. Throws SystemError EBADFD once that is deleted. */
   read(): ReceivedFrame | undefined;
-  /** `vnetHeader`, if given, must be vnetHeaderSize() bytes; zeros are used without. */
+  /** `vnetHeader`, if given, must be vnetHeaderSize() bytes; zeros are used without. Throws SystemError EIO while the device is down. */
   write(frame: Uint8Array, vnetHeader?: Uint8Array): void;
 }
 
 /** One end of a connected AF_UNIX SOCK_SEQPACKET pair that carries descriptors (SCM_RIGHTS). */
 export interface FdSocket extends Readable {
   readonly fd: number;
+  /** At least one byte and at most 253 descriptors. Throws SystemError: EPIPE when the other end is closed; EAGAIN when it is full. */
   send(data: Uint8Array, fds: readonly number[]): void;
-  /** Received descriptors are close-on-exec and belong to the caller. */
+  /**
+   * Undefined when nothing is waiting; empty data when the other end is closed (readable for ever, so stop listening).
+   * Received descriptors are close-on-exec and belong to the caller. Throws SystemError: ECONNRESET, once, when the other end
+   * was closed with something unread; EMFILE when this process cannot hold the descriptors (the message is lost).
+   */
   receive(): { readonly data: Uint8Array; readonly fds: readonly number[] } | undefined;
 }
 
@@ -141,7 +154,7 @@ export interface Native {
   inNetns<T>(netns: Netns, fn: () => T): T;
   packetSocket(netns: Netns, options: PacketSocketOptions): PacketSocket;
   netlinkSocket(netns: Netns, options: NetlinkSocketOptions): NetlinkSocket;
-  /** Makes a tap (TUNSETIFF; it must not exist yet: SystemError EBUSY) that is gone with its last descriptor. */
+  /** Makes a tap (TUNSETIFF; it must not exist yet: SystemError EBUSY), down, that is gone with its last descriptor. */
   createTap(netns: Netns, options: TapOptions): Tap;
   /** A copy of descriptor `fd` of process `pid` (pidfd_open, pidfd_getfd), which must be a tap of TUNGETIFF. */
   takeTap(pid: number, fd: number): Tap;
@@ -166,5 +179,5 @@ export function checkNetnsName(name: string): void {
 export function refusePromise<T>(returned: T): T {
   const isPromise = typeof returned === 'object' && returned !== null && 'then' in returned && typeof returned.then === 'function';
   if (!isPromise) return returned;
-  throw new NativeMisuseError('inNetns: the function returned a promise, and the rest of it would run in another namespace; make it synchronous');
+  throw new NativeMisuseError('inNetns: the function returned a promise, and would go on in another namespace; make it synchronous');
 }

@@ -1,0 +1,156 @@
+/** Sockets that Node does not have: AF_PACKET, AF_NETLINK, and AF_UNIX pairs that carry descriptors. */
+import { cInt, check, Descriptor } from './kernel-descriptor.ts';
+import { NativeMisuseError } from './native.ts';
+import type { FdSocket, NetlinkSocket, NetlinkSocketOptions, PacketSocket, PacketSocketOptions, ReceivedFrame } from './native.ts';
+import type { Rawio } from './rawio.ts';
+
+// linux/socket.h, asm-generic/socket.h
+const AF_UNIX = 1;
+const AF_NETLINK = 16;
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const SOCK_SEQPACKET = 5;
+const SOL_SOCKET = 1;
+const SO_RCVBUFFORCE = 33;
+const SO_TIMESTAMPNS = 35;
+// linux/if_packet.h
+const SOL_PACKET = 263;
+const PACKET_STATISTICS = 6;
+const PACKET_VNET_HDR = 15;
+const PACKET_QDISC_BYPASS = 20;
+// linux/netlink.h
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+/** net/scm.h SCM_MAX_FD */
+const MAX_FDS = 253;
+
+/** sizeof(struct virtio_net_hdr), which PACKET_VNET_HDR fixes. */
+export const PACKET_VNET_HEADER_BYTES = 10;
+
+const EMPTY = new Uint8Array(0);
+const NO_OFFLOAD = new Uint8Array(PACKET_VNET_HEADER_BYTES);
+
+/** Runs the set-up of a fresh descriptor and closes it where that fails. */
+export function prepared<T extends Descriptor>(descriptor: T, setUp: (descriptor: T) => void): T {
+  try {
+    setUp(descriptor);
+    return descriptor;
+  } catch (error) {
+    descriptor.close();
+    throw error;
+  }
+}
+
+class KernelSocket extends Descriptor {
+  setOption(name: string, level: number, option: number, value = 1): void {
+    check(`setsockopt ${name} ${this.what}`, this.rawio.setsockopt(this.fd, level, option, cInt(value)));
+  }
+
+  bind(address: Uint8Array): void {
+    check(`bind ${this.what}`, this.rawio.bind(this.fd, address));
+  }
+}
+
+class KernelPacketSocket extends KernelSocket implements PacketSocket {
+  readonly #headerBytes: number;
+
+  constructor(rawio: Rawio, fd: number, what: string, headerBytes: number) {
+    super(rawio, fd, what);
+    this.#headerBytes = headerBytes;
+  }
+
+  send(frame: Uint8Array, vnetHeader?: Uint8Array): void {
+    if (vnetHeader !== undefined && vnetHeader.length !== this.#headerBytes) {
+      throw new NativeMisuseError(`send ${this.what}: the vnet header has ${vnetHeader.length} bytes, not ${this.#headerBytes}`);
+    }
+    this.sendDatagram(vnetHeader ?? NO_OFFLOAD.subarray(0, this.#headerBytes), frame);
+  }
+
+  receive(): ReceivedFrame | undefined {
+    const datagram = this.receiveDatagram();
+    if (datagram === undefined) return undefined;
+    const { bytes, packetType, timestamp } = datagram;
+    return { vnetHeader: bytes.subarray(0, this.#headerBytes), frame: bytes.subarray(this.#headerBytes), packetType, timestamp };
+  }
+
+  drops(): number {
+    // struct tpacket_stats: tp_packets, tp_drops
+    const statistics = new Uint32Array(2);
+    const call = `getsockopt PACKET_STATISTICS ${this.what}`;
+    check(call, this.rawio.getsockopt(this.fd, SOL_PACKET, PACKET_STATISTICS, new Uint8Array(statistics.buffer)));
+    return statistics[1] ?? 0;
+  }
+}
+
+/** To be called inside the namespace, like netlinkSocket. */
+export function packetSocket(rawio: Rawio, options: PacketSocketOptions): PacketSocket {
+  const what = `packet socket on link ${options.ifindex}`;
+  // Protocol 0 until it is bound: nothing of other links gets in.
+  const fd = check(`socket ${what}`, rawio.socket(AF_PACKET, SOCK_RAW, 0));
+  const headerBytes = options.vnetHeader === true ? PACKET_VNET_HEADER_BYTES : 0;
+  return prepared(new KernelPacketSocket(rawio, fd, what, headerBytes), (socket) => {
+    socket.setOption('SO_TIMESTAMPNS', SOL_SOCKET, SO_TIMESTAMPNS);
+    if (options.vnetHeader === true) socket.setOption('PACKET_VNET_HDR', SOL_PACKET, PACKET_VNET_HDR);
+    if (options.bypassQdisc === true) socket.setOption('PACKET_QDISC_BYPASS', SOL_PACKET, PACKET_QDISC_BYPASS);
+    if (options.receiveBuffer !== undefined) socket.setOption('SO_RCVBUFFORCE', SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBuffer);
+    // struct sockaddr_ll: u16 family, be16 protocol, i32 ifindex; the rest is for sendto
+    const address = new DataView(new ArrayBuffer(20));
+    address.setUint16(0, AF_PACKET, true);
+    address.setUint16(2, options.protocol);
+    address.setInt32(4, options.ifindex, true);
+    socket.bind(new Uint8Array(address.buffer));
+  });
+}
+
+class KernelNetlinkSocket extends KernelSocket implements NetlinkSocket {
+  get portId(): number {
+    const address = new DataView(new ArrayBuffer(12));
+    check(`getsockname ${this.what}`, this.rawio.getsockname(this.fd, new Uint8Array(address.buffer)));
+    return address.getUint32(4, true);
+  }
+
+  send(message: Uint8Array): void {
+    this.sendDatagram(undefined, message);
+  }
+
+  receive(): Uint8Array | undefined {
+    return this.receiveDatagram()?.bytes;
+  }
+}
+
+export function netlinkSocket(rawio: Rawio, options: NetlinkSocketOptions): NetlinkSocket {
+  const what = `netlink socket of protocol ${options.protocol}`;
+  const fd = check(`socket ${what}`, rawio.socket(AF_NETLINK, SOCK_RAW, options.protocol));
+  return prepared(new KernelNetlinkSocket(rawio, fd, what), (socket) => {
+    socket.setOption('NETLINK_EXT_ACK', SOL_NETLINK, NETLINK_EXT_ACK);
+    socket.setOption('NETLINK_CAP_ACK', SOL_NETLINK, NETLINK_CAP_ACK);
+    if (options.receiveBuffer !== undefined) socket.setOption('SO_RCVBUFFORCE', SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBuffer);
+    // struct sockaddr_nl: u16 family, u16 padding, u32 port (0: the kernel chooses), u32 groups
+    const address = new DataView(new ArrayBuffer(12));
+    address.setUint16(0, AF_NETLINK, true);
+    address.setUint32(8, options.groups ?? 0, true);
+    socket.bind(new Uint8Array(address.buffer));
+  });
+}
+
+class KernelFdSocket extends Descriptor implements FdSocket {
+  send(data: Uint8Array, fds: readonly number[]): void {
+    if (data.length === 0) throw new NativeMisuseError('send on a descriptor socket: no data; at least one byte goes with descriptors');
+    check(`sendmsg ${this.what}`, this.rawio.sendFds(this.fd, data, Int32Array.from(fds)));
+  }
+
+  receive(): { readonly data: Uint8Array; readonly fds: readonly number[] } | undefined {
+    const received = new Int32Array(MAX_FDS);
+    const data = this.receiveWithFds(received);
+    if (data === undefined) return undefined;
+    return data.length === 0 ? { data: EMPTY, fds: [] } : { data, fds: [...received.subarray(0, received.indexOf(-1))] };
+  }
+}
+
+export function fdPair(rawio: Rawio): readonly [FdSocket, FdSocket] {
+  const ends = new Int32Array(2);
+  check('socketpair', rawio.socketpair(AF_UNIX, SOCK_SEQPACKET, ends));
+  const [one = -1, other = -1] = ends;
+  return [new KernelFdSocket(rawio, one, 'descriptor socket'), new KernelFdSocket(rawio, other, 'descriptor socket')];
+}

@@ -1,0 +1,212 @@
+/**
+ * `Native` on a network in memory, for tests and the simulator: namespaces, links joined in pairs, taps. Deterministic and
+ * without timers: a frame sent is received before `send` returns, listeners are called from microtasks.
+ *
+ * It does what the kernel does with frames and descriptors, and nothing above that: no bridges, routes or filters. Netlink
+ * requests go to `respond`, which a test replaces by what it needs.
+ */
+import { errno, systemError } from './errno.ts';
+import { DescriptorTable } from './memory-descriptor.ts';
+import { MemoryPacketSocket, MemoryTapDevice, MemoryVeth } from './memory-link.ts';
+import type { MemoryLink } from './memory-link.ts';
+import { MemoryFdSocket, MemoryNetlinkSocket, netlinkError } from './memory-sockets.ts';
+import type { NetlinkResponder } from './memory-sockets.ts';
+import { MemoryTap } from './memory-tap.ts';
+import { checkNetnsName, checkTapName, NativeMisuseError, refusePromise } from './native.ts';
+import type { Native, Netns, Tap } from './native.ts';
+
+interface Namespace {
+  readonly name: string;
+  readonly links: Map<string, MemoryLink>;
+  readonly netlinkSockets: Set<MemoryNetlinkSocket>;
+  nextIfindex: number;
+}
+
+/** One end of a pair of links. */
+export interface LinkEnd {
+  readonly netns: string;
+  readonly name: string;
+  /** 6 bytes; a locally administered one is made up without. */
+  readonly mac?: Uint8Array;
+}
+
+class MemoryNetns implements Netns {
+  readonly name: string;
+  readonly namespace: Namespace;
+  #open = true;
+
+  constructor(name: string, namespace: Namespace) {
+    this.name = name;
+    this.namespace = namespace;
+  }
+
+  /** No real descriptor: a number only to look at, -1 once closed. */
+  get fd(): number {
+    return this.#open ? 0 : -1;
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+}
+
+export class MemoryNetwork {
+  /** Answers netlink requests; as made, with EOPNOTSUPP. */
+  respond: NetlinkResponder = (request) => [netlinkError(request, errno.EOPNOTSUPP)];
+  /** The descriptors of all holders. */
+  readonly descriptors = new DescriptorTable();
+  readonly #now: () => number;
+  readonly #namespaces = new Map<string, Namespace>();
+  readonly #processes = new Map<number, Map<number, MemoryTapDevice>>();
+  #made = 0;
+
+  /** `now` stamps received frames, in ms of CLOCK_REALTIME; without it they carry 0. */
+  constructor(now: () => number = () => 0) {
+    this.#now = now;
+  }
+
+  addNetns(name: string): void {
+    checkNetnsName(name);
+    if (this.#namespaces.has(name)) throw systemError(`add namespace ${name}`, errno.EEXIST);
+    // 1 is the loopback's.
+    this.#namespaces.set(name, { name, links: new Map(), netlinkSockets: new Set(), nextIfindex: 2 });
+  }
+
+  /** Two links joined like a veth pair, both down. */
+  addLinkPair(one: LinkEnd, other: LinkEnd, mtu = 1500): void {
+    const [a, b] = [one, other].map((end) => {
+      const namespace = this.#namespace(end.netns);
+      const mac = end.mac ?? this.#makeMac();
+      return this.#attach(namespace, new MemoryVeth(end.name, namespace.nextIfindex++, mac, mtu, this.#now));
+    });
+    if (a === undefined || b === undefined) return;
+    a.peer = b;
+    b.peer = a;
+  }
+
+  /** @throws SystemError ENODEV */
+  link(netns: string, name: string): MemoryLink {
+    const link = this.#namespace(netns).links.get(name);
+    if (link === undefined) throw systemError(`link ${name} in ${netns}`, errno.ENODEV);
+    return link;
+  }
+
+  hasLink(netns: string, name: string): boolean {
+    return this.#namespace(netns).links.has(name);
+  }
+
+  /** The device behind a tap: its queue length, drops and header size are the test's to set and read. */
+  tap(netns: string, name: string): MemoryTapDevice {
+    const link = this.link(netns, name);
+    if (!(link instanceof MemoryTapDevice)) throw systemError(`tap ${name} in ${netns}`, errno.EINVAL);
+    return link;
+  }
+
+  deleteLink(netns: string, name: string): void {
+    const link = this.link(netns, name);
+    link.delete();
+    this.#namespace(netns).links.delete(name);
+    if (link instanceof MemoryVeth && link.peer !== undefined && !link.peer.deleted) {
+      const peer = link.peer;
+      for (const namespace of this.#namespaces.values()) {
+        if (namespace.links.get(peer.name) === peer) this.deleteLink(namespace.name, peer.name);
+      }
+    }
+    if (link instanceof MemoryTapDevice) for (const reader of link.readers) reader.wake();
+  }
+
+  /** Sends a netlink message unasked to the sockets of a namespace that joined one of `groups` (bits). */
+  notify(netns: string, groups: number, message: Uint8Array): void {
+    for (const socket of this.#namespace(netns).netlinkSockets) if ((socket.groups & groups) !== 0) socket.enqueue(message);
+  }
+
+  /** Another process holds the tap as its descriptor `fd`, until `endProcess`. */
+  addProcess(pid: number, fd: number, tap: Tap): void {
+    if (!(tap instanceof MemoryTap)) throw new NativeMisuseError(`tap ${tap.name} is not of this network`);
+    const held = this.#processes.get(pid) ?? new Map<number, MemoryTapDevice>();
+    tap.device.file.retain();
+    this.#processes.set(pid, held.set(fd, tap.device));
+  }
+
+  endProcess(pid: number): void {
+    const held = this.#processes.get(pid);
+    this.#processes.delete(pid);
+    for (const device of held?.values() ?? []) device.file.release();
+  }
+
+  /** The network as a process in namespace `home` sees it. */
+  native(home: string): Native {
+    let current = this.#namespace(home);
+
+    const inNetns = <T>(netns: Netns, fn: () => T): T => {
+      const before = current;
+      current = namespaceOf(netns);
+      try {
+        return refusePromise(fn());
+      } finally {
+        current = before;
+      }
+    };
+
+    return {
+      inNetns,
+      openNetns: (name) => (name === undefined ? new MemoryNetns('', current) : new MemoryNetns(name, this.#namespace(name))),
+      packetSocket: (netns, options) => {
+        const link = [...namespaceOf(netns).links.values()].find(({ ifindex }) => ifindex === options.ifindex);
+        if (link === undefined) throw systemError(`bind packet socket on link ${options.ifindex}`, errno.ENODEV);
+        return new MemoryPacketSocket(this.descriptors, link, options);
+      },
+      netlinkSocket: (netns, options) => {
+        const { name, netlinkSockets } = namespaceOf(netns);
+        const respond = (request: Uint8Array) => this.respond(request, name);
+        const socket = new MemoryNetlinkSocket(this.descriptors, options, ++this.#made, respond, (closed) => netlinkSockets.delete(closed));
+        netlinkSockets.add(socket);
+        return socket;
+      },
+      createTap: (netns, options) => {
+        checkTapName(options.name);
+        const namespace = namespaceOf(netns);
+        if (namespace.links.has(options.name)) throw systemError(`ioctl TUNSETIFF ${options.name}`, errno.EBUSY);
+        const gone = () => {
+          if (namespace.links.get(options.name) === device) this.deleteLink(namespace.name, options.name);
+        };
+        const vnetHeader = options.vnetHeader ?? false;
+        const device = new MemoryTapDevice(options.name, namespace.nextIfindex++, this.#makeMac(), this.#now, vnetHeader, gone);
+        return new MemoryTap(this.descriptors, this.#attach(namespace, device));
+      },
+      takeTap: (pid, fd) => {
+        const held = this.#processes.get(pid);
+        if (held === undefined) throw systemError(`pidfd_open ${pid}`, errno.ESRCH);
+        const device = held.get(fd);
+        if (device === undefined) throw systemError(`pidfd_getfd ${fd} of process ${pid}`, errno.EBADF);
+        return new MemoryTap(this.descriptors, device);
+      },
+      fdPair: () => MemoryFdSocket.pair(this.descriptors),
+      closeFd: (fd) => this.descriptors.close(fd),
+    };
+  }
+
+  #namespace(name: string): Namespace {
+    checkNetnsName(name);
+    const namespace = this.#namespaces.get(name);
+    if (namespace === undefined) throw systemError(`open /run/netns/${name}`, errno.ENOENT);
+    return namespace;
+  }
+
+  #attach<T extends MemoryLink>(namespace: Namespace, link: T): T {
+    if (namespace.links.has(link.name)) throw systemError(`add link ${link.name}`, errno.EEXIST);
+    namespace.links.set(link.name, link);
+    return link;
+  }
+
+  #makeMac(): Uint8Array {
+    const number = ++this.#made;
+    return Uint8Array.of(0x02, 0, 0, number >> 16, number >> 8, number);
+  }
+}
+
+function namespaceOf(netns: Netns): Namespace {
+  if (!(netns instanceof MemoryNetns)) throw new NativeMisuseError(`namespace ${netns.name} is not of a network in memory`);
+  if (netns.fd < 0) throw systemError(`setns ${netns.name}`, errno.EBADF);
+  return netns.namespace;
+}
