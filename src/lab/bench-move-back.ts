@@ -1,9 +1,10 @@
 /** Moves that go back: cancelled in the middle, or with a pause that outgrows its limit. */
+import { clientTrouble } from '../cli/cli.ts';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ms } from '../base/units.ts';
 import type { BenchResult } from './bench.ts';
 import { holdings, leaks } from './leftovers.ts';
-import { Prober, flaws } from './prober.ts';
+import { Prober } from './prober.ts';
 import type { Session, SessionMove } from './session.ts';
 
 /** Each way to go back, in turn: the phase at whose beginning the move is cancelled, or a pause limit that cannot be held. */
@@ -35,7 +36,7 @@ export async function wayBack(session: Session, tries: number, say: (line: strin
         const { receipt } = await session.move(goingBack(way));
         await pause(200);
         const result = await prober.stop();
-        const found = flaws(result);
+        const found = clientTrouble(result);
         wrong.push(...found);
         lost += result.toGuest.lost + result.toClient.lost;
         held += receipt.nics.reduce((n, { held: h }) => n + h, 0);

@@ -1,8 +1,9 @@
 /** Many moves in a row under open TCP sessions: all alive at the end, nothing left behind. */
+import { clientTrouble } from '../cli/cli.ts';
 import { losses, lossless } from '../model/move.ts';
 import type { BenchResult } from './bench.ts';
 import { holdings, leaks } from './leftovers.ts';
-import { Prober, flaws } from './prober.ts';
+import { Prober } from './prober.ts';
 import type { Session } from './session.ts';
 
 export async function chain(session: Session, moves: number, say: (line: string) => void): Promise<Pick<BenchResult, 'figures' | 'targets'>> {
@@ -24,7 +25,7 @@ export async function chain(session: Session, moves: number, say: (line: string)
       }
       const after = holdings(session.lab);
       const result = await prober.stop();
-      const [wrong, left] = [flaws(result), leaks(before, after)];
+      const [wrong, left] = [clientTrouble(result), leaks(before, after)];
       return {
         figures: { chainMoves: moves, chainSessionsAlive: result.sessions.alive, chainLost: result.toGuest.lost + result.toClient.lost, chainLargestStall: result.sessions.largestStallMs },
         targets: [

@@ -1,14 +1,14 @@
 /** Bench `move`: plain QEMU and Godwit in turn, same lab, same guest, same prober; then a chain, ways back, a shared disk. */
+import { clientTrouble, formatTable, left, right } from '../cli/cli.ts';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Receipt } from '../model/move.ts';
 import { losses, lossless } from '../model/move.ts';
 import { kernelNative } from '../native/kernel.ts';
-import { formatTable, left, right } from '../cli/table.ts';
 import type { BenchResult, Target } from './bench.ts';
 import { chain } from './bench-move-chain.ts';
 import { wayBack } from './bench-move-back.ts';
 import { labAccelerator, labVm, withSharedDisk } from './guest-image.ts';
-import { Prober, type ProbeResult, type ProberOptions, flaws } from './prober.ts';
+import { Prober, type ProbeResult, type ProberOptions } from './prober.ts';
 import { Session } from './session.ts';
 import { largest, median, quantile, sum } from './statistics.ts';
 
@@ -101,7 +101,7 @@ async function compare(session: Session, runs: number, say: (line: string) => vo
 }
 
 function line(run: number, runs: number, { by, loaded: load, probe, stopToResume, total, receipt }: Observation): string {
-  const found = flaws(probe);
+  const found = clientTrouble(probe);
   const ledger = receipt && !lossless(receipt) ? ` LEDGER ${JSON.stringify({ nics: receipt.nics, drops: losses(receipt), outcome: receipt.outcome })}` : '';
   const attempts = receipt && receipt.attempts > 1 ? ` attempts ${receipt.attempts}` : '';
   return `${run + 1}/${runs} ${by}${load ? ' loaded' : ''}: gap ${probe.toClient.largestGapMs.toFixed(0)} ms, STOP to RESUME ${stopToResume.toFixed(1)} ms, total ${total.toFixed(0)} ms${attempts}; ${found.join(', ') || 'nothing lost'}${by === 'godwit' && found.length > 0 ? ` missing ${JSON.stringify([probe.toGuest.missing, probe.toClient.missing])}` : ''}${ledger}`;
@@ -129,7 +129,7 @@ function figuresOf(seen: readonly Observation[], prefix: string): Record<string,
 function comparisonTargets(seen: readonly Observation[], prefix: string): Target[] {
   const [p, g] = [of(seen, 'plain'), of(seen, 'godwit')];
   const counts = [count(g, 'lost'), count(g, 'duplicated'), count(g, 'reordered')];
-  const other = g.flatMap((o) => flaws(o.probe).filter((f) => !/ (lost|duplicated|reordered) /.test(f)));
+  const other = g.flatMap((o) => clientTrouble(o.probe).filter((f) => !/ (lost|duplicated|reordered) /.test(f)));
   const [own, pauseMedian] = [quantile(ownPart(g), 0.95), median(g.map((o) => o.stopToResume))];
   const gapRatio = median(gaps(g)) / median(gaps(p));
   const totalRatio = median(g.map((o) => o.total)) / median(p.map((o) => o.total));

@@ -1,7 +1,7 @@
 /** `npm run bench -- NAME [--runs N] [--check]`: measures, prints a table, and as the very last line one line of JSON. */
 import { parseArgs } from 'node:util';
 import { formatError } from '../base/error.ts';
-import { formatTable, left } from '../cli/table.ts';
+import { formatTable, left } from '../cli/cli.ts';
 import { benchMove } from './bench-move.ts';
 import { sweep } from './topology.ts';
 

@@ -38,7 +38,7 @@ export function labVm(options: LabVmOptions): Vm {
   return {
     name: options.name, memory: mib(512), cpus: 1, machine: 'q35', cpuModel: options.accelerator === 'kvm' ? 'host' : 'Nehalem',
     accelerator: options.accelerator, nics, disks: options.disks ?? [],
-    boot: { kernel, initrd, commandLine: `console=ttyS0 quiet ${addresses}` },
+    boot: { kernel, initrd, commandLine: `${readFileSync(join(directory, 'cmdline'), 'utf8').trim()} ${addresses}` },
   };
 }
 

@@ -97,7 +97,8 @@ static void session_ready(struct watch *watch, uint32_t events) {
   if (n < 0) return session_failed(s, strerror(errno));
   if (n == 0) return session_failed(s, "closed by the guest");
   pattern_fill(want, session_position(s, s->answered), (size_t)n);
-  if (s->answered + (uint64_t)n > s->sent || memcmp(got, want, (size_t)n) != 0) return session_failed(s, "the answer differs from the message");
+  bool right = s->answered + (uint64_t)n <= s->sent && memcmp(got, want, (size_t)n) == 0;
+  if (!right) return session_failed(s, "the answer differs from the message");
   peak_note(&session_stall, ms_since(s->last_ns));
   s->answered += (uint64_t)n;
   s->last_ns = monotonic_ns();

@@ -4,10 +4,11 @@
  *   godwit-probe --to ADDR [--pps 1000] [--size 64] [--sessions 8] [--bulk MBIT] [--tail MS] [--dirty MB,RATE] [--disk RATE]
  *
  * Numbered datagrams both ways (size: UDP payload, 1472 fills a 1500-byte IPv4 frame, 1452 an IPv6 one), echo sessions, bulk.
- * Prints {"ready":true} when everything flows both ways and the guest's writers write. A line `report` on stdin prints a report of type "interim": the
- * counts are of the whole run, gaps, stalls and lateness of the time since the last such report. `stop` or the end of stdin
- * ends the run: type "final", everything of the whole run. A report counts the numbers sent by the moment it was asked for,
- * and waits the tail (300 ms) for stragglers. What the guest alone knows is null, and "error" says why, when it does not answer.
+ * Prints {"ready":true} when everything flows both ways and the guest's writers write. A line `report` on stdin prints a report
+ * of type "interim": the counts are of the whole run, gaps, stalls and lateness of the time since the last such report. `stop`
+ * or the end of stdin ends the run: type "final", everything of the whole run. A report counts the numbers sent by the moment it
+ * was asked for, and waits the tail (300 ms) for stragglers. What only the guest knows is null when it does not answer, and
+ * "error" says why.
  *
  * Exit status: 0 a final report with the guest's word, 1 without it, 2 wrong usage.
  */
