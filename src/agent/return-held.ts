@@ -9,8 +9,23 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { GodwitError } from '../base/error.ts';
 import type { ReceivedFrame } from '../native/native.ts';
-import type { MoveDestination } from './move-destination.ts';
-import type { MoveSource } from './move-source.ts';
+
+/** What is needed of the source: see MoveSource. */
+export interface HeldSource {
+  readonly running: { readonly taps: readonly unknown[] };
+  prime(): Promise<void>;
+  redirect(): void;
+  endRedirect(): void;
+  redirectedFrames(): number[];
+  takeAll(nic: number): ReceivedFrame[];
+  inject(nic: number, frame: ReceivedFrame): void;
+}
+
+/** What is needed of the destination: see MoveDestination. */
+export interface HeldDestination {
+  takeHeld(nic: number): ReceivedFrame[];
+  deliveredFrames(): number[];
+}
 
 export interface Returned {
   readonly frames: number;
@@ -24,7 +39,7 @@ const TRIES = 10;
 /** How long a frame may be under way in a tunnel. */
 const IN_FLIGHT = 200;
 
-export async function returnHeld(source: MoveSource, destination: MoveDestination): Promise<Returned> {
+export async function returnHeld(source: HeldSource, destination: HeldDestination): Promise<Returned> {
   await source.prime();
   // `injected`: how many frames at the head of the source's tap are in their place.
   const nics = source.running.taps.map((_, i) => ({ index: i, taken: 0, injected: 0 }));

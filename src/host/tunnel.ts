@@ -30,7 +30,10 @@ export interface Tunnel {
   readonly vni: number;
   readonly local: IpAddress;
   readonly remote: IpAddress;
-  /** Of the inner network. Outer IPv4 fragments where the path between the hosts is narrower. */
+  /**
+   * Of the inner network. Where the path between the hosts is narrower, outer IPv4 fragments; outer IPv6 does not: the tunnel
+   * drops the frame and counts a transmit error.
+   */
   readonly mtu: number;
 }
 

@@ -12,6 +12,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Host } from '../host/host.ts';
+import { runningQemu } from '../vm/qemu.ts';
 import type { Native, Netns } from '../native/native.ts';
 import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
 
@@ -56,8 +57,8 @@ export class Lab {
 
   constructor(native: Native, options: LabOptions) {
     this.#native = native;
-    this.directory = mkdtempSync(join(tmpdir(), 'godwit-lab-'));
     const prefix = `${PREFIX}-${process.pid}-${++made}`;
+    this.directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
     try {
       const networkBridge = (network: Network | 'm'): string => `br-${network}`;
       const networks: readonly (Network | 'm')[] = [...options.networks, 'm'];
@@ -125,17 +126,24 @@ export class Lab {
   }
 }
 
-/** Namespaces, and the processes in them, that a lab left behind whose process was killed. */
-export function sweep(): number {
-  let swept = 0;
-  for (const name of namespaces()) {
+/** Removes what labs left behind whose process was killed: QEMUs, which outlive their starter by design, namespaces, files. */
+export function sweep(): void {
+  const orphaned = (name: string): boolean => {
     const owner = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1];
-    if (!owner || alive(Number(owner))) continue;
+    return owner !== undefined && !alive(Number(owner));
+  };
+  for (const folder of readdirSync(tmpdir()).filter(orphaned)) {
+    const path = join(tmpdir(), folder);
+    for (const run of readdirSync(path, { withFileTypes: true })) {
+      const pid = run.isDirectory() ? runningQemu(join(path, run.name)) : undefined;
+      if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    }
+    rmSync(path, { recursive: true, force: true });
+  }
+  for (const name of namespaces().filter(orphaned)) {
     for (const pid of ip('netns', 'pids', name).split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
     ip('netns', 'del', name);
-    swept++;
   }
-  return swept;
 }
 
 /** Those of this process's labs. */

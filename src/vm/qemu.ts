@@ -112,6 +112,11 @@ function findQemu(run: RunDirectory): { readonly process: ProcessIdentity; reado
   return process !== undefined && ours && isAlive(process) ? { process, argv } : undefined;
 }
 
+/** The process number of the QEMU that runs in this run directory; undefined when none does. */
+export function runningQemu(directory: string): number | undefined {
+  return findQemu(runDirectory(directory))?.process.pid;
+}
+
 /** Undefined when it ended or time ran out. */
 async function connectToChild(child: ChildProcess, run: RunDirectory, timeout: Milliseconds): Promise<QmpClient | undefined> {
   const deadline = performance.now() + timeout;
