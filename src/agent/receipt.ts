@@ -55,7 +55,7 @@ export function buildReceipt(parts: ReceiptParts): Receipt {
     },
     nics: parts.redirected.map((redirected, nic) => {
       // On the way back everything is taken out of the destination's taps and put into the source's.
-      const delivered = back ? redirected - (nic === 0 ? back.lost : 0) : (parts.delivered[nic] ?? 0);
+      const delivered = back ? (back.frames[nic] ?? 0) : (parts.delivered[nic] ?? 0);
       const held = back ? delivered : (run.held[nic] ?? 0);
       return { nic, redirected, delivered, held, drained: delivered - held, overlap: run.overlap[nic] ?? 0, untaken: parts.untaken[nic] ?? false };
     }),

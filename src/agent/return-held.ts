@@ -7,7 +7,6 @@
  * their true order, and the end is tried again.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { GodwitError } from '../base/error.ts';
 import type { ReceivedFrame } from '../native/native.ts';
 
 /** What is needed of the source: see MoveSource. */
@@ -28,11 +27,12 @@ export interface HeldDestination {
 }
 
 export interface Returned {
-  readonly frames: number;
+  /** Per NIC. */
+  readonly frames: readonly number[];
   /** Frames that may stand behind younger ones, after all tries; 0 is proven order. */
   readonly outOfOrder: number;
-  /** Frames that entered the tunnels and were never seen again. */
-  readonly lost: number;
+  /** Per NIC: frames that entered the tunnel and were never seen again. */
+  readonly lost: readonly number[];
 }
 
 const TRIES = 10;
@@ -42,7 +42,7 @@ const IN_FLIGHT = 200;
 export async function returnHeld(source: HeldSource, destination: HeldDestination): Promise<Returned> {
   await source.prime();
   // `injected`: how many frames at the head of the source's tap are in their place.
-  const nics = source.running.taps.map((_, i) => ({ index: i, taken: 0, injected: 0 }));
+  const nics = source.running.taps.map((_, i) => ({ index: i, injected: 0 }));
   for (const nic of nics) {
     const left = source.takeAll(nic.index);
     for (const frame of left) source.inject(nic.index, frame);
@@ -54,7 +54,6 @@ export async function returnHeld(source: HeldSource, destination: HeldDestinatio
     for (const nic of nics) {
       for (const frame of destination.takeHeld(nic.index)) {
         source.inject(nic.index, frame);
-        nic.taken++;
         nic.injected++;
       }
     }
@@ -79,7 +78,6 @@ export async function returnHeld(source: HeldSource, destination: HeldDestinatio
     if (count > 0 && !last) source.redirect();
     for (const nic of nics) {
       const frames = late[nic.index] ?? [];
-      nic.taken += frames.length;
       if (frames.length === 0) continue;
       // In the tap: what was put back, then what came directly after the redirect's end, which is younger than `frames`.
       const inTap = source.takeAll(nic.index);
@@ -91,8 +89,7 @@ export async function returnHeld(source: HeldSource, destination: HeldDestinatio
     if (count === 0 || last) break;
   }
 
-  const taken = nics.reduce((sum, n) => sum + n.taken, 0);
-  const redirected = source.redirectedFrames().reduce((sum, n) => sum + n, 0);
-  if (redirected < taken) throw new GodwitError('AGENT_RETURN_MISCOUNTED', `${taken} frames came back of ${redirected} redirected`);
-  return { frames: taken, outOfOrder, lost: redirected - taken };
+  // By the counters, not by what was taken: a NIC may have merged segments on their way (GRO).
+  const delivered = destination.deliveredFrames();
+  return { frames: delivered, outOfOrder, lost: source.redirectedFrames().map((n, i) => n - (delivered[i] ?? 0)) };
 }

@@ -47,6 +47,8 @@ function pair([name = '', value = '']: readonly string[]): readonly [string, str
 
 function counter(counters: ReadonlyMap<string, string>, name: string): number {
   const value = counters.get(name) ?? '';
-  if (!/^\d+$/.test(value)) throw new GodwitError('HOST_COUNTER_MISSING', `The kernel gives no counter ${name}: without it losses cannot be proven`);
+  if (!/^\d+$/.test(value)) {
+    throw new GodwitError('HOST_COUNTER_MISSING', `The kernel gives no counter ${name}: without it losses cannot be proven`);
+  }
   return Number(value);
 }

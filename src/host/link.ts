@@ -147,7 +147,8 @@ function decodeLink(body: Uint8Array): Link {
     master: number(IFLA.master),
     address: attributes.get(IFLA.address)?.slice() ?? new Uint8Array(),
     counters: {
-      rxPackets: counter(0), txPackets: counter(1), rxErrors: counter(4), txErrors: counter(5), rxDropped: counter(6), txDropped: counter(7),
+      rxPackets: counter(0), txPackets: counter(1), rxErrors: counter(4), txErrors: counter(5), rxDropped: counter(6),
+      txDropped: counter(7),
     },
   };
 }

@@ -1,0 +1,128 @@
+/** Redirects at both ends: what a loop is, what refuses it, and that a quick way back makes none. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { RedirectLoop } from '../../src/agent/errors.ts';
+import { MoveSource, type MoveTunnels } from '../../src/agent/move-source.ts';
+import type { RunningVm } from '../../src/agent/running-vm.ts';
+import type { Host } from '../../src/host/host.ts';
+import type { Link } from '../../src/host/link.ts';
+import type { VmTap } from '../../src/host/vm-tap.ts';
+import { mib } from '../../src/base/units.ts';
+import type { Qemu } from '../../src/vm/qemu.ts';
+import { parseIpAddress } from '../../src/wire/ip-address.ts';
+import { MacAddress } from '../../src/wire/mac-address.ts';
+import { GUEST, NO_VNET_HEADER, frame, numbers, readAll, take, tunnelBetween, twoHosts, until, vmTap, withBench } from './host-fixture.ts';
+
+const timeout = { timeout: 30_000 };
+const [H1, H2] = ['10.79.0.1', '10.79.0.2'];
+
+/** A VM as a MoveSource sees it: the guest's QEMU plays no part in the network's half of a move. */
+function running(host: Host, tap: VmTap): RunningVm {
+  const qemu = new Proxy({}, { get: (_, name) => assert.fail(`the network's half of a move asked QEMU for ${String(name)}`) });
+  return {
+    host, taps: [tap],
+    vm: {
+      name: 'web-1', memory: mib(1), cpus: 1, machine: 'q35', cpuModel: 'Nehalem', accelerator: 'tcg', disks: [],
+      nics: [{ mac: GUEST, attachment: { kind: 'bridge', bridge: 'br0' }, mtu: 1500, addresses: [], vhost: false }],
+    },
+    qemu: qemu as Qemu, // a stand-in that fails the test when touched
+  };
+}
+
+const tunnels = (id: string, vni: number, source: string, destination: string): MoveTunnels =>
+  ({ id, vni, source: parseIpAddress(source), destination: parseIpAddress(destination) });
+
+function redirectAll(host: Host, tap: VmTap, tunnel: Link): void {
+  host.traffic.redirect(tap.index, { hook: 'egress', preference: 1, match: 'all', to: tunnel.index });
+}
+
+describe('redirects at both ends', () => {
+  test('of the same taps: one frame runs for ever, until one redirect is taken away', timeout, () => withBench(async (bench) => {
+    const { h1, h2, e1 } = twoHosts(bench);
+    const [one, two] = [vmTap(bench, h1), vmTap(bench, h2, { mute: true })];
+    const there = tunnelBetween(h1, H1, h2, H2, two, 'gx-there', 7001);
+    const back = tunnelBetween(h2, H2, h1, H1, one, 'gx-back', 7002);
+    redirectAll(h1, one, there.near);
+    redirectAll(h2, two, back.near);
+    const laps = (): number => h1.links.get('gx-there').counters.txPackets;
+    e1.send(frame(MacAddress.broadcast, 1), NO_VNET_HEADER);
+    await until('a hundred laps', () => laps() > 100);
+    h2.traffic.remove(two.index, 'egress', 1);
+    assert.deepEqual(numbers(await take(two.tap, 1)), [1]);
+    const after = laps();
+    e1.send(frame(MacAddress.broadcast, 2), NO_VNET_HEADER); // behind whatever still ran
+    assert.deepEqual(numbers(await take(two.tap, 1)), [2]);
+    assert.equal(laps(), after + 1);
+  }));
+
+  test('a MoveSource refuses a tap that a tunnel still feeds, and leaves nothing of its own', timeout, () => withBench((bench) => {
+    const { h1, h2 } = twoHosts(bench);
+    const [one, two] = [vmTap(bench, h1), vmTap(bench, h2, { mute: true })];
+    const { far } = tunnelBetween(h1, H1, h2, H2, two, 'gx-there', 7001);
+    const back = tunnels('back', 7002, H2, H1);
+    const devices = (): string[] => h2.links.list().map((l) => l.name);
+    const before = devices();
+    assert.throws(() => new MoveSource(running(h2, two), back), RedirectLoop);
+    assert.deepEqual(devices(), before);
+    assert.deepEqual(h2.traffic.counters(two.index, 'egress'), []);
+
+    // The other end's redirect is no hindrance: nothing feeds that tap.
+    new MoveSource(running(h1, one), tunnels('more', 7003, H1, H2)).close();
+    // Nor is that tunnel, once it is gone.
+    h2.links.delete(far.index);
+    const source = new MoveSource(running(h2, two), back);
+    source.redirect();
+    assert.deepEqual(h2.traffic.counters(two.index, 'egress').map((f) => f.preference), [1, 2]);
+    source.close();
+    assert.deepEqual(h2.traffic.counters(two.index, 'egress'), []);
+    assert.deepEqual(devices(), before.filter((name) => name !== far.name));
+  }));
+
+  for (const leftover of [false, true]) {
+    const what = leftover ? 'with the redirect of the way there left over' : 'as a move makes it';
+    test(`a quick way back, ${what}: a broadcast frame comes once through the tunnel and ends`, timeout, () => withBench(async (bench) => {
+      const { h1, h2, e1, e2 } = twoHosts(bench);
+      const [old, two] = [vmTap(bench, h1, { name: 'gt-old' }), vmTap(bench, h2, { mute: true })];
+      // The way there, finished: opened at h2, and h2's end of the tunnel is gone, or RedirectLoop would refuse the way back.
+      const first = new MoveSource(running(h1, old), tunnels('there', 7001, H1, H2));
+      const far = h2.createTunnel({ name: 'gx-there-0', vni: 7001, local: parseIpAddress(H2), remote: parseIpAddress(H1), mtu: 1500 });
+      h2.traffic.attach(far.index);
+      h2.traffic.redirect(far.index, { hook: 'ingress', preference: 1, match: 'all', to: two.index });
+      first.redirect();
+      h2.bridges.setPortState(two.index, 'forwarding');
+      h2.links.delete(far.index);
+      if (!leftover) {
+        first.close();
+        old.tap.close();
+      }
+      // The way back, in a tap of its own.
+      const fresh = vmTap(bench, h1, { mute: true });
+      const second = new MoveSource(running(h2, two), tunnels('back', 7002, H2, H1));
+      const into = h1.createTunnel({ name: 'gx-back-0', vni: 7002, local: parseIpAddress(H1), remote: parseIpAddress(H2), mtu: 1500 });
+      h1.traffic.attach(into.index);
+      h1.traffic.redirect(into.index, { hook: 'ingress', preference: 1, match: 'all', to: fresh.index });
+      second.redirect();
+      h1.bridges.setPortState(fresh.index, 'forwarding');
+
+      const tunnelsOf = (host: Host): Link[] => host.links.list().filter((l) => l.kind === 'vxlan');
+      const sent = (): number => [...tunnelsOf(h1), ...tunnelsOf(h2)].reduce((n, l) => n + l.counters.txPackets, 0);
+      const all = MacAddress.broadcast;
+      e1.send(frame(all, 1), NO_VNET_HEADER);
+      e2.send(frame(all, 2), NO_VNET_HEADER);
+      // At h1 the new tap is on the bridge; what h2's bridge floods comes by the tunnel.
+      const held = await take(fresh.tap, 2);
+      assert.deepEqual(numbers(held).sort((a = 0, b = 0) => a - b), [1, 2]);
+      // One through the way back; one more into the leftover, which nobody takes out at the other end.
+      const want = leftover ? 2 : 1;
+      await until('the tunnels\' frames', () => sent() >= want);
+      // A loop would have run a thousand laps in this time.
+      await pause(50);
+      assert.equal(sent(), want);
+      assert.deepEqual(readAll(fresh.tap), []);
+      assert.deepEqual([...readAll(e1), ...readAll(e2)], []);
+      second.close();
+      if (leftover) first.close();
+    }));
+  }
+});
