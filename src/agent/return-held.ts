@@ -73,12 +73,12 @@ export async function returnHeld(source: HeldSource, destination: HeldDestinatio
       for (const nic of nics) (late[nic.index] ??= []).push(...destination.takeHeld(nic.index));
       if (all || performance.now() > deadline) break;
     }
-    const count = late.reduce((sum, frames) => sum + frames.length, 0);
+    if (late.every((frames) => frames.length === 0)) break;
     const last = tries === TRIES;
-    if (count > 0 && !last) source.redirect();
+    if (!last) source.redirect();
     for (const nic of nics) {
       const frames = late[nic.index] ?? [];
-      if (frames.length === 0) continue;
+      if (last && frames.length === 0) continue;
       // In the tap: what was put back, then what came directly after the redirect's end, which is younger than `frames`.
       const inTap = source.takeAll(nic.index);
       const direct = inTap.splice(nic.injected);
@@ -86,7 +86,7 @@ export async function returnHeld(source: HeldSource, destination: HeldDestinatio
       nic.injected += frames.length + direct.length;
       if (last) outOfOrder += direct.length;
     }
-    if (count === 0 || last) break;
+    if (last) break;
   }
 
   // By the counters, not by what was taken: a NIC may have merged segments on their way (GRO).

@@ -49,6 +49,9 @@ export class Lab {
   readonly hosts: readonly LabHost[];
   readonly client: Host;
   readonly clientNamespace: string;
+  /** Its bridge of network `a` is `br-a`, with the ports `a-h1`, `a-h2`, …, `a-client`. */
+  readonly switch: Host;
+  readonly switchNamespace: string;
   /** Of this lab's own files: sockets, logs, journals. */
   readonly directory: string;
   readonly #native: Native;
@@ -62,7 +65,9 @@ export class Lab {
     try {
       const networkBridge = (network: Network | 'm'): string => `br-${network}`;
       const networks: readonly (Network | 'm')[] = [...options.networks, 'm'];
-      const sw = this.#namespace(`${prefix}-sw`, 'switch');
+      this.switchNamespace = `${prefix}-sw`;
+      const sw = this.#namespace(this.switchNamespace, 'switch');
+      this.switch = sw;
       for (const network of networks) up(sw, networkBridge(network), 'bridge');
       const cable = (to: Host, name: string, network: Network | 'm', mtu: number): void => {
         const port = `${network}-${to.name}`;

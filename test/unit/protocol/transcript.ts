@@ -1,0 +1,145 @@
+/**
+ * Transcripts of the switchover machine: text files of blocks, each a few commands, `----`, and the log they give, up to an
+ * empty line. One command: `policy key=value…`, `begin`, `now MS`, or `event KIND key=value…`. `#` begins a comment.
+ *
+ * In the log a line without indent is a state: `from → to details` when the phase changed, `= phase details` when only details
+ * did, `(ignored)` when nothing did and nothing has to be done. The indented lines below it are the effects, in order.
+ */
+import { GodwitError } from '../../../src/base/error.ts';
+import { type Milliseconds, bytes, bytesPerSecond, ms, seconds } from '../../../src/base/units.ts';
+import {
+  type SwitchoverEffect, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, step,
+} from '../../../src/protocol/switchover.ts';
+
+export const policy: SwitchoverPolicy = {
+  strategy: 'converge', lastPass: ms(10), patience: seconds(5), lastPassLate: ms(50), maxCopy: seconds(20),
+  maxPause: ms(300), maxEmptying: ms(100), quiet: ms(100), maxDrain: seconds(2), drainInterval: ms(20),
+};
+
+type Arguments = ReadonlyMap<string, string>;
+
+/** Runs a transcript; returns it with the log that the machine really gives. */
+export function rerun(transcript: string): string {
+  const session = new Session();
+  const out: string[] = [];
+  let log: string[] = [];
+  let expected = false;
+  for (const line of transcript.trimEnd().split('\n')) {
+    if (expected && line !== '') continue;
+    expected = line === '----';
+    if (line !== '' && !line.startsWith('#') && !expected) log.push(...session.command(line));
+    out.push(line);
+    if (!expected) continue;
+    out.push(...log);
+    log = [];
+  }
+  if (log.length > 0) throw new GodwitError('TEST_TRANSCRIPT', 'The last commands of a transcript need their `----` as well');
+  return `${out.join('\n')}\n`;
+}
+
+class Session {
+  #policy = policy;
+  #now: Milliseconds = ms(0);
+  #state: SwitchoverState | undefined;
+
+  command(line: string): string[] {
+    const [verb = '', ...words] = line.match(/[\w-]+="[^"]*"|\S+/g) ?? [];
+    const args = new Map(words.flatMap((word): [string, string][] => {
+      const [key = '', ...value] = word.split('=');
+      return value.length > 0 ? [[key, value.join('=').replaceAll('"', '')]] : [];
+    }));
+    switch (verb) {
+      case 'policy': {
+        const strategy = args.get('strategy') === 'first-pass' ? 'first-pass' : 'converge';
+        this.#policy = { ...this.#policy, ...Object.fromEntries([...args].map(([key, value]) => [key, ms(Number(value))])), strategy };
+        return [];
+      }
+      case 'now':
+        this.#now = ms(number(words[0]));
+        return [];
+      case 'begin':
+        return this.#log(undefined, begin());
+      case 'event': {
+        if (!this.#state) throw new GodwitError('TEST_TRANSCRIPT', 'Write `begin` before the first event');
+        return this.#log(this.#state, step(this.#state, event(words[0] ?? '', args), this.#now, this.#policy));
+      }
+      default:
+        throw new GodwitError('TEST_TRANSCRIPT', `${line}: no such command; there are policy, now, begin and event`);
+    }
+  }
+
+  #log(before: SwitchoverState | undefined, [after, ...effects]: ReturnType<typeof step>): string[] {
+    this.#state = after;
+    if (before === after && effects.length === 0) return ['(ignored)'];
+    const details = before === after ? '' : fields(after, ['phase']);
+    const head = before?.phase === after.phase ? `= ${after.phase}` : `${before?.phase ?? '·'} → ${after.phase}`;
+    return [`${head}${details}`, ...effects.map((effect) => `    ${effect.do}${fields(effect, ['do'])}`)];
+  }
+}
+
+/** ` key=value…`, nested ones flattened; only the key of what is true, nothing of what is false. */
+function fields(value: SwitchoverState | SwitchoverEffect, without: readonly string[]): string {
+  const out: string[] = [];
+  const visit = (part: object): void => {
+    for (const [key, inner] of Object.entries(part)) {
+      if (without.includes(key) || inner === false) continue;
+      if (inner === true) out.push(key);
+      else if (typeof inner === 'object' && inner !== null) visit(inner);
+      else out.push(`${key}=${typeof inner === 'string' ? JSON.stringify(inner) : inner}`);
+    }
+  };
+  visit(value);
+  return out.map((field) => ` ${field}`).join('');
+}
+
+/** Events that carry nothing. */
+const plain: readonly SwitchoverEvent[] = [
+  { kind: 'redirected' }, { kind: 'stopped' }, { kind: 'pre-switchover' }, { kind: 'source-completed' }, { kind: 'loaded' },
+  { kind: 'committed' }, { kind: 'released' }, { kind: 'group-ended' }, { kind: 'cancelled' }, { kind: 'aborted' }, { kind: 'returned' },
+  { kind: 'resumed' }, { kind: 'source-ended' }, { kind: 'destination-ended' }, { kind: 'deadline' },
+];
+export const phases: readonly SwitchoverState['phase'][] = [
+  'copying', 'redirecting', 'emptying', 'stopping', 'finishing', 'committing', 'releasing', 'handing-over', 'draining', 'done',
+  'stranded', 'cancelling', 'aborting', 'pausing', 'returning', 'resuming', 'rolled-back',
+];
+
+function event(kind: string, args: Arguments): SwitchoverEvent {
+  const reason = args.get('reason') ?? 'no reason';
+  switch (kind) {
+    case 'sample': return {
+      kind,
+      sample: {
+        at: ms(number(args.get('at'))), pass: number(args.get('pass')), remaining: bytes(size(args.get('remaining'))),
+        throughput: bytesPerSecond(size(args.get('throughput'))),
+      },
+    };
+    case 'taps-waiting': return { kind: 'taps', waiting: true };
+    case 'taps-empty': return { kind: 'taps', waiting: false };
+    case 'drain': return { kind, through: number(args.get('through')) };
+    case 'cancel': return { kind, reason };
+    case 'copy-failed': return { kind, reason };
+    case 'failed': {
+      const during = phases.find((phase) => phase === args.get('during'));
+      if (during) return { kind, reason, during };
+      throw new GodwitError('TEST_TRANSCRIPT', `during=${args.get('during')}: no such phase`);
+    }
+    default: {
+      const found = plain.find((e) => e.kind === kind);
+      if (found) return found;
+      throw new GodwitError('TEST_TRANSCRIPT', `${kind}: no such event`);
+    }
+  }
+}
+
+function number(text: string | undefined): number {
+  const value = Number(text);
+  if (text === undefined || Number.isNaN(value)) throw new GodwitError('TEST_TRANSCRIPT', `${text}: a number is needed here`);
+  return value;
+}
+
+/** Bytes, with kB, MB or GB (powers of 1000). */
+function size(text: string | undefined): number {
+  const unit = { kB: 1e3, MB: 1e6, GB: 1e9 };
+  const [, digits, suffix] = /^([\d.]+)(kB|MB|GB)?$/.exec(text ?? '') ?? [];
+  return number(digits) * (suffix === 'kB' || suffix === 'MB' || suffix === 'GB' ? unit[suffix] : 1);
+}
