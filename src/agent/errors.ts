@@ -17,3 +17,10 @@ export class RedirectLoop extends GodwitError {
     super('AGENT_REDIRECT_LOOP', `${device} still takes frames from the tunnel of an earlier move: wait until that has drained`);
   }
 }
+
+/** A QEMU that has just been started does not read from its tap. */
+export class PrimingFailed extends GodwitError {
+  constructor(tap: string) {
+    super('AGENT_PRIMING_FAILED', `The QEMU at the destination does not read from ${tap}: see its log, and whether the host is overloaded`);
+  }
+}

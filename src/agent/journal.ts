@@ -14,15 +14,25 @@ export class JournalConflict extends GodwitError {
   }
 }
 
+/** Nobody can say any more what stands on the disk: until the file has been opened anew, no decision can be made. */
+export class JournalBroken extends GodwitError {
+  constructor(cause: unknown) {
+    super('AGENT_JOURNAL_BROKEN', 'A record could not be written to the journal of moves: see to the disk, then restart the agent', { cause });
+  }
+}
+
 export class Journal {
   readonly #fd: number;
   readonly #decisions: Map<string, Decision>;
+  #broken: JournalBroken | undefined;
 
   /** Opens or makes the file. A torn last line (a crash in the middle of a write) was never synced and does not count. */
   constructor(path: string) {
     mkdirSync(dirname(path), { recursive: true });
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o600);
     this.#decisions = read(readFileSync(path, 'utf8'));
+    // What was read may have come from memory alone: on the disk before anybody acts on it.
+    fdatasyncSync(this.#fd);
     const directory = openSync(dirname(path), constants.O_RDONLY);
     try {
       fdatasyncSync(directory);
@@ -35,14 +45,24 @@ export class Journal {
     return this.#decisions.get(move);
   }
 
-  /** On the disk when it returns. Writing the same decision again is harmless; the other one throws JournalConflict. */
+  /**
+   * On the disk when it returns. Writing the same decision again is harmless; the other one throws JournalConflict. Throws
+   * JournalBroken when it could not be written, and from then on.
+   */
   decide(move: string, vm: string, decision: Decision): void {
+    if (this.#broken) throw this.#broken;
     const before = this.#decisions.get(move);
     if (before === decision) return;
     if (before) throw new JournalConflict(move, before, decision);
     // The newline in front ends a line that a crash may have torn.
-    writeSync(this.#fd, `\n${JSON.stringify({ move, vm, decision })}\n`);
-    fdatasyncSync(this.#fd);
+    const record = Buffer.from(`\n${JSON.stringify({ move, vm, decision })}\n`);
+    try {
+      for (let written = 0; written < record.length; ) written += writeSync(this.#fd, record, written);
+      fdatasyncSync(this.#fd);
+    } catch (error) {
+      this.#broken = new JournalBroken(error);
+      throw this.#broken;
+    }
     this.#decisions.set(move, decision);
   }
 

@@ -4,6 +4,7 @@ import type { Link } from '../host/link.ts';
 import type { Vm } from '../model/vm.ts';
 import type { ReceivedFrame } from '../native/native.ts';
 import { announcementFrames } from '../wire/announce.ts';
+import { PrimingFailed } from './errors.ts';
 import { Injector } from './injector.ts';
 import type { Journal } from './journal.ts';
 import type { LedgerPath } from './ledger.ts';
@@ -35,7 +36,7 @@ export class MoveDestination {
         if (!nic) continue;
         const injector = new Injector(host, tap);
         try {
-          await injector.prime(nic);
+          if (!(await injector.prime(nic))) throw new PrimingFailed(tap.tap.name);
         } finally {
           injector.close();
         }

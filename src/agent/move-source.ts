@@ -1,4 +1,5 @@
 /** The source's side of a move: the redirect of every NIC into its tunnel, and the way back. Decides nothing. */
+import type { Host } from '../host/host.ts';
 import type { Link } from '../host/link.ts';
 import type { ReceivedFrame } from '../native/native.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
@@ -28,6 +29,11 @@ interface Lane {
   redirected: boolean;
 }
 
+/** The tunnel of an earlier move that still feeds a tap, by a filter at its ingress. Such a tap must not redirect. */
+export function fedByTunnel(host: Host, tap: VmTap): Link | undefined {
+  return host.links.list().filter((l) => l.kind === 'vxlan').find((l) => host.traffic.feeds(l.index, tap.index));
+}
+
 export class MoveSource {
   readonly running: RunningVm;
   readonly #lanes: Lane[] = [];
@@ -38,9 +44,7 @@ export class MoveSource {
     try {
       const uplink = host.addresses.route(tunnels.destination).device;
       for (const [i, tap] of running.taps.entries()) {
-        // Tunnels feed taps by a filter at their ingress: none may feed one that is about to redirect.
-        const feeding = host.links.list().filter((l) => l.kind === 'vxlan').find((l) => host.traffic.feeds(l.index, tap.index));
-        if (feeding) throw new RedirectLoop(tap.tap.name);
+        if (fedByTunnel(host, tap)) throw new RedirectLoop(tap.tap.name);
         const tunnel = host.createTunnel({
           name: `gx-${tunnels.id}-${i}`, vni: tunnels.vni + i, local: tunnels.source, remote: tunnels.destination, mtu: running.vm.nics[i]?.mtu ?? 1500,
         });
@@ -91,7 +95,7 @@ export class MoveSource {
     return this.#lanes.map(({ tunnel }) => this.running.host.links.get(tunnel.name).counters.txPackets);
   }
 
-  /** Only while the guest stands still. A tap with frames in it was primed by the first of them. */
+  /** Only while the guest stands still. A tap with frames in it was primed by the first of them; so was one that cannot be primed. */
   async prime(): Promise<void> {
     for (const [i, lane] of this.#lanes.entries()) {
       const nic = this.running.vm.nics[i];

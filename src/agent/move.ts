@@ -9,6 +9,7 @@ import { type BytesPerSecond, type Milliseconds, ms } from '../base/units.ts';
 import type { Host } from '../host/host.ts';
 import type { LedgerEntry, MoveOutcome, Receipt } from '../model/move.ts';
 import { type SwitchoverEnd, type SwitchoverPolicy, type SwitchoverState } from '../protocol/switchover.ts';
+import { planMove } from '../policy/plan.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { type IncomingMigration, type MigrationSample, type OutgoingMigration, prepareIncoming, prepareOutgoing } from '../vm/migration.ts';
 import { formatUri } from './uri.ts';
@@ -16,6 +17,8 @@ import type { Journal } from './journal.ts';
 import { compareLedger, readLedger } from './ledger.ts';
 import { MoveDestination } from './move-destination.ts';
 import { MoveSource, type MoveTunnels } from './move-source.ts';
+import { MoveRefused } from './errors.ts';
+import { gatherFacts } from './plan-facts.ts';
 import { buildReceipt } from './receipt.ts';
 import { type RunningVm, endVm } from './running-vm.ts';
 import { SwitchoverRun } from './switchover-run.ts';
@@ -56,6 +59,8 @@ const TAKING = 1000;
 /** Ends with the guest running at one end, and says at which; only a `stranded` outcome leaves that open. Throws before anything was changed. */
 export async function move(options: MoveOptions): Promise<MoveResult> {
   const startedAt = now();
+  const plan = planMove(await gatherFacts(options.running, options.to, options.destinationAddress));
+  if (plan.kind === 'refused') throw new MoveRefused(plan.reasons);
   for (let attempt = 1; ; attempt++) {
     const policy: SwitchoverPolicy = attempt === 1 ? options.policy : { ...options.policy, strategy: 'first-pass' };
     const result = await tryMove(options, policy, attempt, startedAt);

@@ -58,18 +58,17 @@ export async function returnHeld(source: HeldSource, destination: HeldDestinatio
       }
     }
   };
-  const underWay = (): number => {
-    const delivered = destination.deliveredFrames();
-    return source.redirectedFrames().reduce((sum, n, i) => sum + n - (delivered[i] ?? 0), 0);
-  };
+  // By the counters, not by what was taken: a NIC may have merged segments on their way (GRO). Read before the taps are emptied:
+  // what they count is in the taps by then.
+  let delivered: number[] = [];
 
   for (let tries = 1; ; tries++) {
     pump();
     source.endRedirect();
     const late: ReceivedFrame[][] = [];
     for (const deadline = performance.now() + IN_FLIGHT; ; await pause(0.5)) {
-      // The counter first: what it counts as delivered is in the tap by then.
-      const all = underWay() === 0;
+      delivered = destination.deliveredFrames();
+      const all = source.redirectedFrames().every((n, i) => n === delivered[i]);
       for (const nic of nics) (late[nic.index] ??= []).push(...destination.takeHeld(nic.index));
       if (all || performance.now() > deadline) break;
     }
@@ -89,7 +88,5 @@ export async function returnHeld(source: HeldSource, destination: HeldDestinatio
     if (last) break;
   }
 
-  // By the counters, not by what was taken: a NIC may have merged segments on their way (GRO).
-  const delivered = destination.deliveredFrames();
   return { frames: delivered, outOfOrder, lost: source.redirectedFrames().map((n, i) => n - (delivered[i] ?? 0)) };
 }

@@ -67,6 +67,7 @@ function refusals(facts: MoveFacts): string[] {
     ...cpuRefusals(facts),
     ...machineRefusals(facts),
     ...vm.nics.flatMap((nic, i) => nicRefusals(nic, i, destination)),
+    ...vm.nics.flatMap((nic, i) => pathRefusals(nic, i, facts)),
     ...vm.disks.flatMap((disk) => diskRefusals(disk, source, destination)),
     ...hostRefusals(source),
     ...hostRefusals(destination),
@@ -113,6 +114,16 @@ function nicRefusals({ attachment, mtu }: Nic, index: number, destination: HostF
   return [
     `${nic} has an MTU of ${mtu} and bridge ${name} at ${destination.name} one of ${bridge.mtu}, so full frames would be dropped: `
       + 'raise the bridge\'s, or lower the NIC\'s',
+  ];
+}
+
+/** Outer IPv4 fragments where the path is narrower; routers do not fragment IPv6, and the tunnel drops what does not fit. */
+function pathRefusals({ mtu }: Nic, index: number, facts: MoveFacts): string[] {
+  const needed = mtu + overhead(facts);
+  if (facts.outerFamily === 4 || needed <= facts.pathMtu) return [];
+  return [
+    `nic${index}: a packet of ${mtu} bytes is ${needed} in the tunnel, the path between hosts carries ${facts.pathMtu}, and IPv6 does not `
+      + `fragment on the way: raise the path's MTU to ${needed}, or let the hosts speak IPv4`,
   ];
 }
 

@@ -103,6 +103,7 @@ const attachments: readonly Attachment[] = [
 const refusedAlone: readonly Case[] = [
   { what: 'the same host', change: (f) => at('destination', f, { name: 'host-a' }), want: [/web-1 runs on host-a already: name another/] },
   { what: 'the CPU model max', change: (f) => at('source', withVm(f, { cpuModel: 'max' }), { cpu: 'Xeon B' }), want: [/CPU model max/] },
+  { what: 'IPv6 does not fragment', change: (f) => ({ ...f, outerFamily: 6, pathMtu: 1569 }), want: [/nic0: a packet of 1500 bytes is 1570 in the tunnel/] },
   {
     what: 'no such bridge',
     change: (f) => at('destination', f, { bridges: new Map([['br1', { mtu: 1500 }]]) }),
@@ -158,7 +159,6 @@ const warned: readonly Case[] = [
     want: [/nic0: .*is 1550 in the tunnel .* carries 1549.*raise .* to 1550/],
   },
   { what: 'no fragments over IPv4', change: (f) => ({ ...f, pathMtu: 1550 }), want: [] },
-  { what: 'fragments over IPv6', change: (f) => ({ ...f, outerFamily: 6, pathMtu: 1569 }), want: [/is 1570 in the tunnel/] },
   { what: 'no fragments over IPv6', change: (f) => ({ ...f, outerFamily: 6, pathMtu: 1570 }), want: [] },
   { what: 'vhost', change: (f) => withNic(f, { vhost: true }), want: [/nic0 uses vhost/] },
   {

@@ -1,0 +1,76 @@
+/** What the plan of a move has to know of both hosts, asked of them. What does not change while they run is asked once. */
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { bytes } from '../base/units.ts';
+import type { Host } from '../host/host.ts';
+import { probeFeatures } from '../host/features.ts';
+import type { Vm } from '../model/vm.ts';
+import type { HostFacts, KernelFeature, MoveFacts } from '../policy/plan.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import type { MigrationAbilities } from '../vm/migration-abilities.ts';
+import { queryInstalledQemu } from '../vm/qemu-facts.ts';
+import { fedByTunnel } from './move-source.ts';
+import type { RunningVm } from './running-vm.ts';
+
+interface Lasting {
+  readonly qemu: MigrationAbilities;
+  readonly cpu: string;
+  readonly missingFeatures: readonly KernelFeature[];
+}
+
+const known = new WeakMap<Host, Promise<Lasting>>();
+
+export async function gatherFacts(running: RunningVm, to: Host, destinationAddress: IpAddress): Promise<MoveFacts> {
+  const { vm, host, taps } = running;
+  const route = host.addresses.route(destinationAddress);
+  const device = host.links.list().find((link) => link.index === route.device);
+  return {
+    vm,
+    source: await hostFacts(host, vm),
+    destination: await hostFacts(to, vm),
+    pathMtu: route.mtu > 0 ? route.mtu : (device?.mtu ?? 0),
+    outerFamily: destinationAddress.family,
+    draining: taps.some((tap) => fedByTunnel(host, tap) !== undefined),
+  };
+}
+
+async function hostFacts(host: Host, vm: Vm): Promise<HostFacts> {
+  const lasting = known.get(host) ?? ask(host);
+  known.set(host, lasting);
+  return {
+    name: host.name,
+    ...(await lasting),
+    freeMemory: bytes(availableMemory()),
+    bridges: new Map(host.links.list().filter((l) => l.kind === 'bridge').map((l) => [l.name, { mtu: l.mtu }])),
+    disks: vm.disks.map((d) => d.path).filter(readable),
+  };
+}
+
+async function ask(host: Host): Promise<Lasting> {
+  const needed: readonly KernelFeature[] = ['vxlan', 'clsact', 'u32', 'mirred'];
+  const features = probeFeatures(host);
+  return {
+    qemu: await queryInstalledQemu(),
+    cpu: cpuText(readFileSync('/proc/cpuinfo', 'utf8')),
+    missingFeatures: needed.filter((name) => !features.some((f) => f.name === name && f.present)),
+  };
+}
+
+/** MemAvailable: what can be had without swapping (proc_meminfo(5)). */
+function availableMemory(): number {
+  return Number(/^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024;
+}
+
+/** Model and features of the first processor: equal texts are equal CPUs to a guest. */
+function cpuText(cpuinfo: string): string {
+  const field = (name: string): string => new RegExp(`^${name}\\s*: (.*)$`, 'm').exec(cpuinfo)?.[1] ?? '?';
+  return `${field('model name')}, stepping ${field('stepping')}, ${field('flags')}`;
+}
+
+function readable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
