@@ -16,6 +16,7 @@ export class MoveDestination {
   readonly #id: string;
   readonly #journal: Journal;
   readonly #tunnels: Link[] = [];
+  readonly #injectors: Injector[] = [];
   readonly #uplink: number;
 
   private constructor(running: RunningVm, id: string, journal: Journal, uplink: number) {
@@ -34,12 +35,10 @@ export class MoveDestination {
       for (const [i, tap] of running.taps.entries()) {
         const nic = vm.nics[i];
         if (!nic) continue;
+        // Closed at the end: closing a packet socket holds the program up for some 10 ms (synchronize_net).
         const injector = new Injector(host, tap);
-        try {
-          if (!(await injector.prime(nic))) throw new PrimingFailed(tap.tap.name);
-        } finally {
-          injector.close();
-        }
+        destination.#injectors.push(injector);
+        if (!(await injector.prime(nic))) throw new PrimingFailed(tap.tap.name);
         const tunnel = host.createTunnel({ name: `gx-${tunnels.id}-${i}`, vni: tunnels.vni + i, local: tunnels.destination, remote: tunnels.source, mtu: nic.mtu });
         destination.#tunnels.push(tunnel);
         host.traffic.attach(tunnel.index);
@@ -112,6 +111,7 @@ export class MoveDestination {
 
   /** Removes the tunnels; the VM runs on. */
   close(): void {
+    for (const injector of this.#injectors.splice(0)) injector.close();
     for (const tunnel of this.#tunnels.splice(0)) this.running.host.links.delete(tunnel.index);
   }
 

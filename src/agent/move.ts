@@ -1,6 +1,6 @@
 /**
  * One move, driven: prepares both ends, feeds the switchover machine with what happens, carries out what it decides, keeps the
- * times, and writes the receipt. Tries again when QEMU switched by itself (an idle guest): then near the end of the first pass.
+ * times, and writes the receipt.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,6 +23,9 @@ import { buildReceipt } from './receipt.ts';
 import { type RunningVm, endVm } from './running-vm.ts';
 import { SwitchoverRun } from './switchover-run.ts';
 
+/** What can be chosen; whether QEMU may switch by itself follows from what it can do. */
+export type MovePolicy = Omit<SwitchoverPolicy, 'selfSwitch'>;
+
 export interface MoveOptions {
   /** 6 hex digits, unique: names the tunnels and taps, and the record in the destination's journal. */
   readonly id: string;
@@ -35,7 +38,7 @@ export interface MoveOptions {
   readonly maxBandwidth: BytesPerSecond;
   readonly journal: Journal;
   readonly runDirectory: string;
-  readonly policy: SwitchoverPolicy;
+  readonly policy: MovePolicy;
   readonly onProgress?: (progress: MoveProgress) => void;
   /** Aborting it before the commit takes the move back. */
   readonly signal?: AbortSignal;
@@ -52,26 +55,16 @@ export interface MoveResult {
   readonly running: RunningVm;
 }
 
-const ATTEMPTS = 3;
 /** How long a guest may take to read what its taps hold at the end, ms. */
-const TAKING = 1000;
+const TAKING = 3000;
 
 /** Ends with the guest running at one end, and says at which; only a `stranded` outcome leaves that open. Throws before anything was changed. */
 export async function move(options: MoveOptions): Promise<MoveResult> {
   const startedAt = now();
   const plan = planMove(await gatherFacts(options.running, options.to, options.destinationAddress));
   if (plan.kind === 'refused') throw new MoveRefused(plan.reasons);
-  for (let attempt = 1; ; attempt++) {
-    const policy: SwitchoverPolicy = attempt === 1 ? options.policy : { ...options.policy, strategy: 'first-pass' };
-    const result = await tryMove(options, policy, attempt, startedAt);
-    if (!result.again || attempt === ATTEMPTS) return result;
-  }
-}
-
-async function tryMove(options: MoveOptions, policy: SwitchoverPolicy, attempt: number, startedAt: Milliseconds): Promise<MoveResult & { again: boolean }> {
-  const { running, to, journal } = options;
-  const id = attempt === 1 ? options.id : `${options.id}${attempt}`;
-  const tunnels: MoveTunnels = { id, vni: Number.parseInt(options.id, 16) & 0xfffff0, source: options.sourceAddress, destination: options.destinationAddress };
+  const { id, running, to, journal } = options;
+  const tunnels: MoveTunnels = { id, vni: Number.parseInt(id, 16) & 0xfffff0, source: options.sourceAddress, destination: options.destinationAddress };
   options.onProgress?.({ phase: 'preparing' });
   const preparing = now();
   const runDirectory = join(options.runDirectory, id);
@@ -87,7 +80,8 @@ async function tryMove(options: MoveOptions, policy: SwitchoverPolicy, attempt: 
     ]);
     const uri = formatUri(options.destinationAddress, options.port);
     await incoming.listen(uri);
-    return await carryOut({ options, policy, attempt, startedAt, preparing, id, source, destination, incoming, outgoing, uri });
+    const policy: SwitchoverPolicy = { ...options.policy, selfSwitch: outgoing.abilities.hold ? 'refuse' : 'accept' };
+    return await carryOut({ options, policy, startedAt, preparing, source, destination, incoming, outgoing, uri });
   } catch (error) {
     source.close();
     if (destination) {
@@ -98,13 +92,11 @@ async function tryMove(options: MoveOptions, policy: SwitchoverPolicy, attempt: 
   }
 }
 
-interface Attempt {
+interface Prepared {
   readonly options: MoveOptions;
   readonly policy: SwitchoverPolicy;
-  readonly attempt: number;
   readonly startedAt: Milliseconds;
   readonly preparing: Milliseconds;
-  readonly id: string;
   readonly source: MoveSource;
   readonly destination: MoveDestination;
   readonly incoming: IncomingMigration;
@@ -112,16 +104,16 @@ interface Attempt {
   readonly uri: string;
 }
 
-async function carryOut(attempt: Attempt): Promise<MoveResult & { again: boolean }> {
-  const { options, source, destination, outgoing, uri } = attempt;
+async function carryOut(prepared: Prepared): Promise<MoveResult> {
+  const { options, source, destination, outgoing, uri } = prepared;
   const paths = [...source.ledgerPaths(), ...destination.ledgerPaths()];
   const before = readLedger(paths);
-  const run = new SwitchoverRun({ ...attempt, now, ...(options.onProgress ? { onProgress: options.onProgress } : {}), ...(options.signal ? { signal: options.signal } : {}) });
+  const run = new SwitchoverRun({ ...prepared, now, ...(options.onProgress ? { onProgress: options.onProgress } : {}), ...(options.signal ? { signal: options.signal } : {}) });
   const end = await run.toEnd(() => outgoing.migrate(uri));
   const ledger: LedgerEntry[] = compareLedger(before, readLedger(paths));
   const receipt = buildReceipt({
     move: options.id, vm: options.running.vm.name, from: options.running.host.name, to: options.to.name, outcome: outcomeOf(end),
-    startedAt: attempt.startedAt, preparing: attempt.preparing, endedAt: now(), attempts: attempt.attempt, run, ledger,
+    startedAt: prepared.startedAt, preparing: prepared.preparing, endedAt: now(), run, ledger,
     redirected: source.redirectedFrames(), delivered: destination.deliveredFrames(), untaken: await untaken(destination),
     abilitiesMissing: outgoing.abilities.missing,
   });
@@ -131,12 +123,12 @@ async function carryOut(attempt: Attempt): Promise<MoveResult & { again: boolean
     case 'done':
       destination.close();
       await endVm(options.running);
-      return { receipt, running: destination.running, again: false };
+      return { receipt, running: destination.running };
     case 'rolled-back':
       await destination.discard();
-      return { receipt, running: options.running, again: end.selfSwitched };
+      return { receipt, running: options.running };
     case 'stranded':
-      return { receipt, running: destination.running, again: false };
+      return { receipt, running: destination.running };
   }
 }
 
@@ -152,7 +144,7 @@ async function untaken(destination: MoveDestination): Promise<boolean[]> {
 
 function outcomeOf(end: SwitchoverEnd): MoveOutcome {
   switch (end.phase) {
-    case 'done': return { kind: 'moved' };
+    case 'done': return { kind: 'moved', ...(end.undrained === undefined ? {} : { undrained: end.undrained }) };
     case 'rolled-back': return { kind: 'rolled-back', reason: end.reason };
     case 'stranded': return { kind: 'stranded', reason: end.reason };
   }

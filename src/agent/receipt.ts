@@ -12,7 +12,6 @@ export interface ReceiptParts {
   readonly startedAt: Milliseconds;
   readonly preparing: Milliseconds;
   readonly endedAt: Milliseconds;
-  readonly attempts: number;
   readonly run: SwitchoverRun;
   readonly ledger: readonly LedgerEntry[];
   readonly redirected: readonly number[];
@@ -21,6 +20,8 @@ export interface ReceiptParts {
   readonly abilitiesMissing: readonly string[];
 }
 
+const UNWATCHED = "QEMU switched by itself: the last frames that reached the source's tap before the redirect may be lost, "
+  + 'and no counter sees them';
 const DESTINATION_PHASES: ReadonlySet<string> = new Set(['committing', 'releasing', 'aborting']);
 
 export function buildReceipt(parts: ReceiptParts): Receipt {
@@ -33,9 +34,11 @@ export function buildReceipt(parts: ReceiptParts): Receipt {
     name: phase, host: DESTINATION_PHASES.has(phase) ? parts.to : parts.from, from, to: entered[i + 1]?.at ?? endedAt,
   }));
   const back = run.returned;
+  // A guest that came back still has what its taps held.
+  const unwatched = run.unwatched && parts.outcome.kind !== 'rolled-back';
   return {
     move: parts.move, vm: parts.vm, from: parts.from, to: parts.to, outcome: parts.outcome,
-    startedAt: parts.startedAt, endedAt, attempts: parts.attempts,
+    startedAt: parts.startedAt, endedAt, unwatched,
     phases: [{ name: 'preparing', host: parts.to, from: parts.preparing, to: at('copying') ?? endedAt }, ...steps],
     copy: {
       passes: run.lastSample?.dirtySyncCount ?? 0,
@@ -60,8 +63,11 @@ export function buildReceipt(parts: ReceiptParts): Receipt {
       return { nic, redirected, delivered, held, drained: delivered - held, overlap: run.overlap[nic] ?? 0, untaken: parts.untaken[nic] ?? false };
     }),
     ledger: parts.ledger,
+    hostProbes: run.hostProbes,
     notes: [
       ...parts.abilitiesMissing.map((m) => `This QEMU lacks ${m}`),
+      ...(unwatched ? [UNWATCHED] : []),
+      ...(run.announceFailure === undefined ? [] : [`Announcing its new place failed, neighbours learn it from its own frames: ${run.announceFailure}`]),
       ...(back && back.outOfOrder > 0 ? [`${back.outOfOrder} frames may have come back behind younger ones`] : []),
     ],
   };

@@ -1,13 +1,17 @@
-/** Runs the switchover machine of one attempt against the real ends: events in, effects out, times kept. Decides nothing. */
+/** Runs the switchover machine of one move against the real ends: events in, effects out, times kept. Decides nothing. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { formatError, unreachable } from '../base/error.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
+import type { HostProbe } from '../model/move.ts';
 import {
   type SwitchoverEffect, type SwitchoverEnd, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, isEnd, step,
 } from '../protocol/switchover.ts';
+import { QmpClosed } from '../vm/qmp-errors.ts';
 import type { IncomingMigration, MigrationSample, OutgoingMigration } from '../vm/migration.ts';
+import type { Qemu } from '../vm/qemu.ts';
 import type { MoveDestination } from './move-destination.ts';
 import type { MoveSource } from './move-source.ts';
+import { ReachabilityProbe, hostProbe } from './reachability.ts';
 import { type Returned, returnHeld } from './return-held.ts';
 
 export interface SwitchoverRunOptions {
@@ -26,6 +30,8 @@ export interface SwitchoverRunOptions {
 const TAP_INTERVAL = 0.15;
 /** For QEMU's answers that a healthy QEMU gives at once. */
 const ANSWER = seconds(30);
+/** A QEMU closes QMP a little before it is gone. */
+const ENDING = seconds(1);
 
 export class SwitchoverRun {
   readonly #o: SwitchoverRunOptions;
@@ -50,6 +56,14 @@ export class SwitchoverRun {
   overlap: number[] = [];
   overlapTime: Milliseconds | undefined;
   returned: Returned | undefined;
+  /** What the hosts saw of the guest; filled in at the end. */
+  hostProbes: readonly HostProbe[] = [];
+  #atSource: readonly ReachabilityProbe[] = [];
+  #atDestination: readonly ReachabilityProbe[] = [];
+  /** The guest stood still before its taps were seen empty. */
+  unwatched = false;
+  /** Why the guest could not be announced, the first time. */
+  announceFailure: string | undefined;
   #opening: { at: Milliseconds; group: number[] } | undefined;
 
   constructor(options: SwitchoverRunOptions) {
@@ -93,7 +107,13 @@ export class SwitchoverRun {
     const cancel = (): void => this.#post({ kind: 'cancel', reason: 'Cancelled' });
     signal?.addEventListener('abort', cancel);
     try {
-      start().catch((error: unknown) => this.#post({ kind: 'copy-failed', reason: formatError(error) }));
+      this.#atSource = ReachabilityProbe.open(source.running);
+      this.#atDestination = ReachabilityProbe.open(destination.running);
+      for (const probe of this.#atSource) probe.watch();
+      start().catch(async (error: unknown) => {
+        await untilGone(source.running.qemu, error);
+        this.#post({ kind: 'copy-failed', reason: formatError(error) });
+      });
       const [state, ...effects] = begin();
       this.#enter(state, effects);
       if (signal?.aborted) cancel();
@@ -107,6 +127,7 @@ export class SwitchoverRun {
       clearTimeout(this.#deadline);
       signal?.removeEventListener('abort', cancel);
       for (const stop of unlisten) stop();
+      this.hostProbes = this.#closeProbes();
     }
   }
 
@@ -116,10 +137,17 @@ export class SwitchoverRun {
       this.#o.onProgress?.({ phase: state.phase, ...(this.lastSample ? { sample: this.lastSample } : {}) });
     }
     this.#state = state;
+    // Before the effects: no question may be sent once the redirect is in force.
+    if (state.phase !== 'copying') for (const probe of this.#atSource) probe.stop();
+    if (state.phase === 'stopping') this.unwatched = state.unwatched;
     for (const effect of effects) {
       this.#perform(effect).then(
         (event) => event && this.#post(event),
-        (error: unknown) => this.#post({ kind: 'failed', reason: formatError(error), during: state.phase }),
+        async (error: unknown) => {
+          const { source, destination } = this.#o;
+          await untilGone((effect.do === 'release' ? destination : source).running.qemu, error);
+          this.#post({ kind: 'failed', reason: formatError(error), during: state.phase });
+        },
       );
     }
   }
@@ -144,11 +172,14 @@ export class SwitchoverRun {
       case 'commit':
         destination.commit();
         return { kind: 'committed' };
-      case 'release':
+      case 'release': {
         this.held = destination.deliveredFrames();
         this.#opening = { at: this.#o.now(), group: source.groupFrames() };
-        await destination.release();
+        const released = destination.release();
+        for (const probe of this.#atDestination) probe.awaitAnswer();
+        await released;
         return { kind: 'released' };
+      }
       case 'end-group-redirect': {
         const group = source.groupFrames();
         source.endGroupRedirect();
@@ -157,7 +188,11 @@ export class SwitchoverRun {
         return { kind: 'group-ended' };
       }
       case 'announce':
-        destination.announce();
+        try {
+          destination.announce();
+        } catch (error) {
+          this.announceFailure ??= formatError(error);
+        }
         return undefined;
       case 'read-drain':
         await pause(effect.after);
@@ -186,6 +221,15 @@ export class SwitchoverRun {
       default:
         return unreachable(effect);
     }
+  }
+
+  #closeProbes(): HostProbe[] {
+    const { source, destination } = this.#o;
+    const after = new Map(this.#atDestination.map((probe) => [probe.nic, probe.close()]));
+    return this.#atSource.map((probe) => {
+      const name = `${probe.protocol} from ${source.running.host.name}/${destination.running.host.name}`;
+      return hostProbe({ nic: probe.nic, name }, probe.close(), after.get(probe.nic) ?? { sent: [], answers: [] }, this.resumedAt);
+    });
   }
 
   /** Waits as told, or until a pass ends: the first answer after that is the true one. */
@@ -217,6 +261,14 @@ export class SwitchoverRun {
       this.#wake = undefined;
     }
   }
+}
+
+/** When QMP has closed, its QEMU may be about to be gone: that it ended, told first, says more than that it does not answer. */
+async function untilGone({ exited }: Qemu, error: unknown): Promise<void> {
+  if (!(error instanceof QmpClosed)) return;
+  const timer = new AbortController();
+  await Promise.race([exited, pause(ENDING, undefined, { signal: timer.signal }).catch(() => undefined)]);
+  timer.abort();
 }
 
 /** Less than a timer's millisecond: turns of the event loop until the time has passed. */

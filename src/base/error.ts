@@ -26,7 +26,7 @@ export function formatError(error: unknown): string {
       parts.push(`${e.message}${code}`);
       e = e.cause;
     } else {
-      parts.push(String(e));
+      parts.push(typeof e === 'string' ? e : JSON.stringify(e) ?? typeof e);
       break;
     }
   }

@@ -13,15 +13,13 @@ export interface Headline {
 
 /** `Nothing was lost` is only said when the books show it and the client, if there was one, saw nothing else. */
 export function headline(receipt: Receipt, client?: ClientView): Headline {
-  const { outcome, vm, from, to, attempts } = receipt;
+  const { outcome, vm, from, to } = receipt;
   const trouble = client ? clientTrouble(client) : [];
   const books = tally(receipt);
   const saw = trouble.length > 0 ? ` The client saw: ${trouble.join(', ')}.` : '';
   switch (outcome.kind) {
-    case 'moved': {
-      const again = attempts > 1 ? ` at attempt ${attempts}` : '';
-      return { text: `${vm} moved from ${from} to ${to}${again}; ${afterMove(books, trouble.length > 0, attempts)}${saw}` };
-    }
+    case 'moved':
+      return { text: `${vm} moved from ${from} to ${to}; ${afterMove(books, trouble.length > 0)}${saw}` };
     case 'rolled-back':
       return {
         text: `${vm} stays on ${from} and runs there; the move to ${to} was taken back. ${afterWayBack(receipt, books)}${saw}`,
@@ -37,12 +35,12 @@ export function headline(receipt: Receipt, client?: ClientView): Headline {
   }
 }
 
-function afterMove({ doubts, missing, redirected, dropped }: Tally, trouble: boolean, attempts: number): string {
+function afterMove({ doubts, missing, redirected, dropped }: Tally, trouble: boolean): string {
   if (missing > 0) return `${missing} of ${count(redirected, 'redirected frame')} ${missing === 1 ? 'was' : 'were'} lost.`;
   if (dropped > 0) return `all redirected frames arrived, but queues on their way dropped ${count(dropped, 'frame')}.`;
   if (doubts.length > 0) return 'it is not proven that nothing was lost.';
   if (trouble) return 'its books show no loss, but its client saw trouble.';
-  return attempts > 1 ? 'nothing was lost in it.' : 'nothing was lost.';
+  return 'nothing was lost.';
 }
 
 function afterWayBack({ phases }: Receipt, { doubts, missing, redirected }: Tally): string {

@@ -36,7 +36,7 @@ const COPIED: ReadonlySet<MoveProgress['phase']> = new Set<MoveProgress['phase']
   'committing', 'releasing', 'handing-over', 'draining', 'done',
 ]);
 
-/** The words, the bar and the throttle; `fraction` never falls, not even when a move tries again. */
+/** The words, the bar and the throttle; `fraction` never falls, not even when the guest dirties more than is copied. */
 export class MoveProgressView {
   readonly #o: ProgressOptions;
   #startedAt: Milliseconds | undefined;

@@ -1,5 +1,5 @@
 /** Does the receipt's bookkeeping show that nothing was lost? If not, exactly what does not add up. */
-import { type LedgerEntry, type Receipt, losses, missing } from '../model/move.ts';
+import { type LedgerEntry, type Receipt, losses, missing, wentBack } from '../model/move.ts';
 import { formatTable, left, right } from './table.ts';
 import { clip, count, wrap } from './text.ts';
 
@@ -13,8 +13,13 @@ export interface Tally {
 
 export function tally(receipt: Receipt): Tally {
   const doubts: string[] = [];
-  const [come, came] = receipt.outcome.kind === 'rolled-back' ? ['come back', 'came back'] : ['arrive', 'arrived'];
-  if (receipt.outcome.kind === 'stranded') doubts.push('the move did not come to its end: frames that were under way are not counted');
+  const { outcome } = receipt;
+  const [come, came] = outcome.kind === 'rolled-back' ? ['come back', 'came back'] : ['arrive', 'arrived'];
+  if (outcome.kind === 'stranded') doubts.push('the move did not come to its end: frames that were under way are not counted');
+  if (outcome.kind === 'moved' && outcome.undrained !== undefined) {
+    doubts.push(`the redirect was taken away before it had drained: ${outcome.undrained}`);
+  }
+  if (receipt.unwatched) doubts.push('QEMU switched by itself: frames that reached the taps before the redirect are not counted');
   for (const { nic, redirected, delivered, untaken } of receipt.nics) {
     const more = delivered - redirected;
     if (more < 0) doubts.push(`NIC ${nic}: ${-more} of ${count(redirected, 'redirected frame')} did not ${come}`);
@@ -77,6 +82,3 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 const place = ({ host, queue, device }: LedgerEntry): string => `${host} ${queue} ${device}`;
-
-/** A counter that is lower than before was reset, or is another device's. */
-const wentBack = (receipt: Receipt): LedgerEntry[] => receipt.ledger.filter((e) => e.droppedAfter < e.droppedBefore);

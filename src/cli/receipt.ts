@@ -6,7 +6,7 @@ import { headline } from './headline.ts';
 import { formatLedger, formatProof } from './proof.ts';
 import { type Style, arrow, styleOf } from './style.ts';
 import { formatTable, left, right } from './table.ts';
-import { clip, count, formatBytes, formatMs, wrap } from './text.ts';
+import { clip, formatBytes, formatMs, wrap } from './text.ts';
 
 const CHART_WIDTH = 40;
 
@@ -20,6 +20,7 @@ export function formatReceipt(receipt: Receipt, client?: ClientView, style: Styl
     ['Queues on their way', formatLedger(receipt)],
     ['Proof', formatProof(receipt)],
     ['Seen by the client', client ? formatClientView(client, receipt, style) : []],
+    ['Seen by the hosts', client ? [] : hostProbes(receipt, style)],
     ['Notes', receipt.notes.flatMap((note) => wrap(note, '  - '))],
   ];
   return [
@@ -32,15 +33,11 @@ export function formatReceipt(receipt: Receipt, client?: ClientView, style: Styl
   ].join('\n');
 }
 
-function summary({ move, startedAt, endedAt, attempts, copy }: Receipt): string[] {
+function summary({ move, startedAt, endedAt, copy }: Receipt): string[] {
   const began = `${new Date(startedAt).toISOString().replace('T', ' ').replace('Z', '')} UTC`;
   const lines = wrap(`Move ${move}, ordered ${began}, over after ${formatMs(endedAt - startedAt)}`);
   lines.push(...wrap(`${formatBytes(copy.transferredBytes)} sent in ${copy.passes} ${copy.passes === 1 ? 'pass' : 'passes'}, `
     + `${formatBytes(copy.remainingAtSwitchBytes)} left when last asked`));
-  if (attempts > 1) {
-    lines.push(...wrap('in the earlier ones QEMU stopped the guest by itself, too soon, and the move was taken back. '
-      + 'Phases, frames and queues below are those of the last.', `${count(attempts, 'attempt')}: `));
-  }
   return lines;
 }
 
@@ -73,6 +70,17 @@ function phases({ phases }: Receipt, { bars, unicode }: Style): string[] {
   const chart = (span: number): string => (bars && longest > 0 ? bar(span / longest, CHART_WIDTH, unicode) : '');
   const rows = phases.map(({ name, host, from, to }) => [clip(name, 16), clip(host, 24), (to - from).toFixed(1), chart(to - from)]);
   return rows.length > 0 ? formatTable([left('phase'), left('host'), right('ms'), left('')], rows, { indent: 2 }) : [];
+}
+
+function hostProbes({ hostProbes: probes }: Receipt, style: Style): string[] {
+  if (probes.length === 0) return [];
+  const numbers = ['sent', 'answered', 'no answer for', `RESUME ${arrow(style)} first answer`];
+  const columns = [right('NIC'), left('asked by'), ...numbers.map(right)];
+  const rows = probes.map(({ nic, name, sent, answered, gap, resumeToFirstAnswer }) =>
+    [nic, clip(name, 32), sent, answered, formatMs(gap), formatMs(resumeToFirstAnswer)]);
+  const sparse = 'The source asks every 50 ms, and no more once the redirect begins: '
+    + 'the guest was out of reach for less than it gave no answer.';
+  return [...formatTable(columns, rows, { indent: 2 }), ...(probes.some(({ gap }) => gap !== undefined) ? wrap(sparse, '  ') : [])];
 }
 
 function frames({ outcome, nics, times }: Receipt): string[] {

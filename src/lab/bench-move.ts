@@ -103,8 +103,7 @@ async function compare(session: Session, runs: number, say: (line: string) => vo
 function line(run: number, runs: number, { by, loaded: load, probe, stopToResume, total, receipt }: Observation): string {
   const found = clientTrouble(probe);
   const ledger = receipt && !lossless(receipt) ? ` LEDGER ${JSON.stringify({ nics: receipt.nics, drops: losses(receipt), outcome: receipt.outcome })}` : '';
-  const attempts = receipt && receipt.attempts > 1 ? ` attempts ${receipt.attempts}` : '';
-  return `${run + 1}/${runs} ${by}${load ? ' loaded' : ''}: gap ${probe.toClient.largestGapMs.toFixed(0)} ms, STOP to RESUME ${stopToResume.toFixed(1)} ms, total ${total.toFixed(0)} ms${attempts}; ${found.join(', ') || 'nothing lost'}${by === 'godwit' && found.length > 0 ? ` missing ${JSON.stringify([probe.toGuest.missing, probe.toClient.missing])}` : ''}${ledger}`;
+  return `${run + 1}/${runs} ${by}${load ? ' loaded' : ''}: gap ${probe.toClient.largestGapMs.toFixed(0)} ms, STOP to RESUME ${stopToResume.toFixed(1)} ms, total ${total.toFixed(0)} ms; ${found.join(', ') || 'nothing lost'}${by === 'godwit' && found.length > 0 ? ` missing ${JSON.stringify([probe.toGuest.missing, probe.toClient.missing])}` : ''}${ledger}`;
 }
 
 const of = (seen: readonly Observation[], by: Observation['by']): Observation[] => seen.filter((o) => o.by === by);
@@ -121,7 +120,6 @@ function figuresOf(seen: readonly Observation[], prefix: string): Record<string,
     ['plainStopToResumeMedian', median(p.map((o) => o.stopToResume))], ['godwitStopToResumeMedian', median(g.map((o) => o.stopToResume))],
     ['plainTotalMedian', median(p.map((o) => o.total))], ['godwitTotalMedian', median(g.map((o) => o.total))],
     ['godwitOwnPartP95', quantile(ownPart(g), 0.95)], ['groupOverlapMax', largest(g.map((o) => o.receipt?.times.groupOverlap ?? NaN))],
-    ['secondAttempts', g.filter((o) => (o.receipt?.attempts ?? 1) > 1).length],
   ];
   return Object.fromEntries(entries.map(([k, v]) => [prefix ? `${prefix}${k[0]?.toUpperCase()}${k.slice(1)}` : k, Math.round(v * 100) / 100]));
 }

@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { endVm, type MoveProgress, move, placeVm, type RunningVm } from '../agent/agent.ts';
 import { Journal } from '../agent/journal.ts';
-import type { MoveResult } from '../agent/move.ts';
+import type { MovePolicy, MoveResult } from '../agent/move.ts';
 import { GodwitError } from '../base/error.ts';
 import { bytesPerSecond, ms, seconds } from '../base/units.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Native } from '../native/native.ts';
-import type { SwitchoverPolicy } from '../protocol/switchover.ts';
 import { lastLines } from '../vm/run-directory.ts';
 import { plainMove, type PlainResult } from './plain-move.ts';
 import { Lab, type LabHost, type LabOptions } from './topology.ts';
@@ -18,13 +17,13 @@ import { Lab, type LabHost, type LabOptions } from './topology.ts';
 export const MAX_BANDWIDTH = bytesPerSecond(1_000_000_000);
 const BOOT_TIMEOUT = 60_000;
 
-export const labPolicy: SwitchoverPolicy = {
-  strategy: 'converge', lastPass: ms(2), patience: seconds(8), lastPassLate: ms(20), maxCopy: seconds(30),
+export const labPolicy: MovePolicy = {
+  lastPass: ms(2), patience: seconds(8), lastPassLate: ms(20), maxCopy: seconds(30),
   maxPause: ms(300), maxEmptying: ms(50), quiet: ms(100), maxDrain: seconds(5), drainInterval: ms(20),
 };
 
 export interface SessionMove {
-  readonly policy?: Partial<SwitchoverPolicy>;
+  readonly policy?: Partial<MovePolicy>;
   readonly onProgress?: (progress: MoveProgress) => void;
   readonly signal?: AbortSignal;
 }

@@ -2,7 +2,8 @@
 import type { Milliseconds } from '../base/units.ts';
 
 export type MoveOutcome =
-  | { readonly kind: 'moved' }
+  /** `undrained`: why the redirect at the source was taken away although frames may still have come the old way. */
+  | { readonly kind: 'moved'; readonly undrained?: string }
   /** Back at the source, running; `reason` says why. */
   | { readonly kind: 'rolled-back'; readonly reason: string }
   /** Past the commit point and not running: for a person to look at. */
@@ -53,6 +54,29 @@ export interface ProbeReport {
   readonly largestGap: Milliseconds;
 }
 
+/**
+ * What the hosts saw of one NIC by asking the guest for an address of its: at the source every 50 ms until the redirect begins, at
+ * the destination every 2 ms from the release to the first answer. Times are ms since the epoch, by the clock of the host where
+ * the answer came in; undefined where none did.
+ */
+export interface HostProbe {
+  readonly nic: number;
+  /** How, and from which two hosts: `ARP from h1/h2`, `NS from h1/h2`. */
+  readonly name: string;
+  /** Questions of both hosts, and those that were answered. */
+  readonly sent: number;
+  readonly answered: number;
+  readonly lastAnswerAt: Milliseconds | undefined;
+  readonly firstAnswerAt: Milliseconds | undefined;
+  /**
+   * Last answer → first answer: never less than the guest was unreachable, more by up to 50 ms and the time redirect → STOP. As
+   * good as the two clocks agree.
+   */
+  readonly gap: Milliseconds | undefined;
+  /** The guest runs at the destination (RESUME) → its first answer there. */
+  readonly resumeToFirstAnswer: Milliseconds | undefined;
+}
+
 export interface Receipt {
   readonly move: string;
   readonly vm: string;
@@ -61,12 +85,15 @@ export interface Receipt {
   readonly outcome: MoveOutcome;
   readonly startedAt: Milliseconds;
   readonly endedAt: Milliseconds;
-  readonly attempts: number;
+  /** QEMU switched by itself, before the taps were seen empty behind the redirect: what they held is gone, and in no counter. */
+  readonly unwatched: boolean;
   readonly phases: readonly Phase[];
   readonly copy: { readonly passes: number; readonly transferredBytes: number; readonly remainingAtSwitchBytes: number };
   readonly times: MoveTimes;
   readonly nics: readonly NicLedger[];
   readonly ledger: readonly LedgerEntry[];
+  /** One per NIC with an address. */
+  readonly hostProbes: readonly HostProbe[];
   readonly notes: readonly string[];
 }
 
@@ -74,7 +101,7 @@ export interface Receipt {
 export interface MoveTimes {
   /** From the order to the running guest at the destination. */
   readonly total: Milliseconds;
-  /** The redirect begins → the guest stops. */
+  /** The redirect begins → the guest stops; negative when QEMU switched by itself before. */
   readonly redirectToStop: Milliseconds | undefined;
   /** The guest stops → everything dirty is sent, QEMU asks for leave to go on. */
   readonly lastPass: Milliseconds | undefined;
@@ -98,9 +125,20 @@ export const losses = (receipt: Receipt): readonly LedgerEntry[] => receipt.ledg
 /** Frames redirected that never arrived at the destination's tap, over all NICs. */
 export const missing = (receipt: Receipt): number => receipt.nics.reduce((sum, n) => sum + Math.max(0, n.redirected - n.delivered), 0);
 
-/** The proof of no loss: everything redirected was delivered and taken, and no queue between dropped anything. */
+/** Counters that are lower than before: reset, or another device's. What they count is not known. */
+export const wentBack = (receipt: Receipt): readonly LedgerEntry[] => receipt.ledger.filter((e) => e.droppedAfter < e.droppedBefore);
+
+/**
+ * The proof of no loss: everything redirected was delivered and taken, the redirect stayed as long as it was needed, and no queue
+ * between dropped anything. Nothing read is no proof, unless there is no NIC.
+ */
 export function lossless(receipt: Receipt): boolean {
-  return receipt.outcome.kind !== 'stranded'
+  const { outcome, ledger, nics, unwatched } = receipt;
+  return outcome.kind !== 'stranded'
+    && (outcome.kind !== 'moved' || outcome.undrained === undefined)
+    && !unwatched
+    && (nics.length === 0 || ledger.length > 0)
     && losses(receipt).length === 0
-    && receipt.nics.every((n) => n.redirected === n.delivered && !n.untaken);
+    && wentBack(receipt).length === 0
+    && nics.every((n) => n.redirected === n.delivered && !n.untaken);
 }

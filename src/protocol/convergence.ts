@@ -16,16 +16,10 @@ export interface CopySample {
 
 export interface Convergence {
   readonly passes: number;
-  readonly samples: number;
   readonly startedAt?: Milliseconds;
 }
 
 export interface SwitchPolicy {
-  /**
-   * `converge` waits for a pass that leaves little; `first-pass` goes near the end of the first one, for a guest so idle that
-   * QEMU finds nothing dirty after it and would switch by itself. A guest that turns out busier gets later passes as in `converge`.
-   */
-  readonly strategy: 'converge' | 'first-pass';
   /** What is left may take this long to send while the guest stands still. */
   readonly lastPass: Milliseconds;
   /** After this long without convergence the last pass may take `lastPassLate`. */
@@ -52,13 +46,8 @@ export function judge(before: Convergence, sample: CopySample, policy: SwitchPol
   const left = (sample.remaining / throughput) * 1000;
   const fresh = sample.pass > before.passes;
   const late = copying > policy.patience;
-  const convergence: Convergence = { passes: sample.pass, samples: before.samples + 1, startedAt };
+  const convergence: Convergence = { passes: sample.pass, startedAt };
 
-  if (policy.strategy === 'first-pass' && sample.pass < 2 && copying <= policy.maxCopy) {
-    if (sample.pass === 1 && before.samples > 0 && left <= policy.lastPass) return { decide: 'switch' };
-    // Be there in time: half of what the rest of the pass would take.
-    return { decide: 'wait', convergence, after: ms(Math.min(FIRST_PASS_INTERVAL, Math.max(0.3, left / 2))) };
-  }
   if (sample.pass >= 2 && fresh && left <= (late ? policy.lastPassLate : policy.lastPass)) return { decide: 'switch' };
   if (copying > policy.maxCopy) {
     return { decide: 'give-up', reason: `The guest dirties memory faster than it can be copied: after ${Math.round(copying / 1000)} s a pass still leaves ${Math.round(left)} ms` };

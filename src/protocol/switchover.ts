@@ -9,7 +9,9 @@
  *
  * Invariants
  * - Godwit picks the moment: `stop` is sent only after the redirect of all NICs was acknowledged and every source tap was
- *   seen empty; a VM that QEMU stopped before that is taken back (frames may sit in QEMU, where nobody can fetch them).
+ *   seen empty. A guest that stands still before that is taken back: frames may sit in its taps or in QEMU, where nobody
+ *   fetches them. Only where QEMU cannot be kept from switching (`selfSwitch: 'accept'`) is it redirected at once and moved,
+ *   `unwatched`: what came before the redirect is then lost, uncounted.
  * - The commit point is the answer to `commit`. Before it every way out ends with the guest at the source; after it none does:
  *   whatever fails then is reported as `stranded`, and the destination is the only one that may run.
  * - The source runs on only after `abort-destination` was answered: the destination's QEMU is gone by then.
@@ -22,29 +24,30 @@ import { type Convergence, type CopySample, judge, type SwitchPolicy } from './c
 
 export type SwitchoverState =
   | { readonly phase: 'copying'; readonly convergence: Convergence }
-  | { readonly phase: 'redirecting' }
+  /** `stopped`: the guest stands still, unasked; `waits`: QEMU waits for leave to send the device state. */
+  | { readonly phase: 'redirecting'; readonly stopped: boolean; readonly waits: boolean }
   | { readonly phase: 'emptying'; readonly since: Milliseconds; readonly empties: number }
-  | { readonly phase: 'stopping'; readonly waits: boolean }
+  /** `unwatched`: the guest stood still before its taps were seen empty. */
+  | { readonly phase: 'stopping'; readonly waits: boolean; readonly unwatched: boolean }
   | { readonly phase: 'finishing'; readonly loaded: boolean; readonly sourceDone: boolean }
   | { readonly phase: 'committing' }
   | { readonly phase: 'releasing' }
   | { readonly phase: 'handing-over' }
   | { readonly phase: 'draining'; readonly through: number; readonly quietSince: Milliseconds; readonly since: Milliseconds; readonly announced: number }
-  | { readonly phase: 'done'; readonly drained: boolean; readonly reason?: string }
+  /** `undrained`: why the redirect ends although frames may still come the old way. */
+  | { readonly phase: 'done'; readonly undrained?: string }
   | { readonly phase: 'stranded'; readonly reason: string }
   | { readonly phase: 'cancelling'; readonly why: RollBack }
   | { readonly phase: 'aborting'; readonly why: RollBack }
   | { readonly phase: 'pausing'; readonly why: RollBack }
   | { readonly phase: 'returning'; readonly why: RollBack }
   | { readonly phase: 'resuming'; readonly why: RollBack }
-  | { readonly phase: 'rolled-back'; readonly reason: string; readonly selfSwitched: boolean };
+  | { readonly phase: 'rolled-back'; readonly reason: string };
 
 /** What has to be undone, and why. */
 interface RollBack {
   readonly reason: string;
   readonly redirected: boolean;
-  /** QEMU switched by itself: trying again with the first-pass strategy is worth it. */
-  readonly selfSwitched: boolean;
 }
 
 export type SwitchoverEvent =
@@ -100,6 +103,11 @@ export type SwitchoverEffect =
   | { readonly do: 'disarm' };
 
 export interface SwitchoverPolicy extends SwitchPolicy {
+  /**
+   * When the guest stops unasked before its network is ready: take the move back, or go on and lose what its taps hold. The
+   * latter is for a QEMU that cannot be kept from switching by itself.
+   */
+  readonly selfSwitch: 'refuse' | 'accept';
   /** The pause may not last longer than this, `stop` to commit; else the move goes back. */
   readonly maxPause: Milliseconds;
   /** How long the guest may take to read what was in its taps when the redirect began. */
@@ -120,48 +128,64 @@ const AT_ONCE = ms(0);
 type Step = readonly [SwitchoverState, ...SwitchoverEffect[]];
 
 export function begin(): Step {
-  return [{ phase: 'copying', convergence: { passes: 0, samples: 0 } }, { do: 'sample', after: AT_ONCE }];
+  return [{ phase: 'copying', convergence: { passes: 0 } }, { do: 'sample', after: AT_ONCE }];
 }
 
 /** Events that belong to no transition of the state are ignored: answers that come late, QEMU's word repeated. */
 export function step(state: SwitchoverState, event: SwitchoverEvent, now: Milliseconds, policy: SwitchoverPolicy): Step {
-  switch (event.kind) {
-    case 'failed': return event.during === state.phase ? interrupted(state, event.reason) : [state];
-    case 'copy-failed': return settled(state) ? [state] : interrupted(state, event.reason);
-    case 'source-ended': return sourceSpent(state) ? [state] : interrupted(state, 'The QEMU at the source ended');
-    case 'destination-ended': return 'why' in state ? [state] : lost(state, 'The QEMU at the destination ended');
-    case 'cancel': return settled(state) ? [state] : interrupted(state, event.reason);
-    case 'deadline': return state.phase === 'stopping' || state.phase === 'finishing' ? interrupted(state, 'The pause outgrew its limit') : [state];
+  if (event.kind === 'failed') return event.during === state.phase ? interrupted(state, event.reason) : [state];
+  if (event.kind === 'copy-failed') return settled(state) ? [state] : interrupted(state, event.reason);
+  if (event.kind === 'source-ended') return sourceSpent(state) ? [state] : interrupted(state, 'The QEMU at the source ended');
+  if (event.kind === 'destination-ended') return 'why' in state ? [state] : lost(state, 'The QEMU at the destination ended');
+  if (event.kind === 'cancel') return settled(state) ? [state] : interrupted(state, event.reason);
+  if (event.kind === 'deadline') {
+    return state.phase === 'stopping' || state.phase === 'finishing' ? interrupted(state, 'The pause outgrew its limit') : [state];
   }
   switch (state.phase) {
     case 'copying': {
-      if (event.kind === 'stopped' || event.kind === 'pre-switchover') return selfSwitched(false);
+      if (standsStill(event)) {
+        return policy.selfSwitch === 'refuse'
+          ? rollBack({ reason: UNASKED, redirected: false })
+          : [{ phase: 'redirecting', stopped: true, waits: event.kind === 'pre-switchover' }, { do: 'redirect' }];
+      }
       if (event.kind !== 'sample') return [state];
       const verdict = judge(state.convergence, event.sample, policy);
       switch (verdict.decide) {
         case 'wait': return [{ phase: 'copying', convergence: verdict.convergence }, { do: 'sample', after: verdict.after }];
-        case 'switch': return [{ phase: 'redirecting' }, { do: 'redirect' }];
-        case 'give-up': return rollBack({ reason: verdict.reason, redirected: false, selfSwitched: false });
+        case 'switch': return [{ phase: 'redirecting', stopped: false, waits: false }, { do: 'redirect' }];
+        case 'give-up': return rollBack({ reason: verdict.reason, redirected: false });
         default: return unreachable(verdict);
       }
     }
     case 'redirecting':
-      if (event.kind === 'stopped' || event.kind === 'pre-switchover') return selfSwitched(true);
-      return event.kind === 'redirected' ? [{ phase: 'emptying', since: now, empties: 0 }, { do: 'poll-taps' }] : [state];
+      if (standsStill(event)) {
+        return policy.selfSwitch === 'refuse'
+          ? rollBack({ reason: UNASKED, redirected: true })
+          : [{ phase: 'redirecting', stopped: true, waits: state.waits || event.kind === 'pre-switchover' }];
+      }
+      if (event.kind !== 'redirected') return [state];
+      // A guest that stands still empties nothing any more.
+      return state.stopped
+        ? stop({ waits: state.waits, unwatched: true }, now, policy)
+        : [{ phase: 'emptying', since: now, empties: 0 }, { do: 'poll-taps' }];
     case 'emptying':
-      if (event.kind === 'stopped' || event.kind === 'pre-switchover') return selfSwitched(true);
+      if (standsStill(event)) {
+        return policy.selfSwitch === 'refuse'
+          ? rollBack({ reason: UNASKED, redirected: true })
+          : stop({ waits: event.kind === 'pre-switchover', unwatched: true }, now, policy);
+      }
       if (event.kind !== 'taps') return [state];
       if (event.waiting) {
         return now - state.since > policy.maxEmptying
-          ? rollBack({ reason: 'The guest does not read its network queues: they did not empty', redirected: true, selfSwitched: false })
+          ? rollBack({ reason: 'The guest does not read its network queues: they did not empty', redirected: true })
           : [{ ...state, empties: 0 }, { do: 'poll-taps' }];
       }
       return state.empties + 1 >= EMPTIES
-        ? [{ phase: 'stopping', waits: false }, { do: 'arm', at: ms(now + policy.maxPause) }, { do: 'stop' }]
+        ? stop({ waits: false, unwatched: false }, now, policy)
         : [{ ...state, empties: state.empties + 1 }, { do: 'poll-taps' }];
     case 'stopping':
       // The copy may be at its end before QEMU has said that the guest stopped.
-      if (event.kind === 'pre-switchover') return [{ phase: 'stopping', waits: true }];
+      if (event.kind === 'pre-switchover') return [{ ...state, waits: true }];
       if (event.kind !== 'stopped') return [state];
       return [{ phase: 'finishing', loaded: false, sourceDone: false }, ...(state.waits ? [{ do: 'continue' } as const] : [])];
     case 'finishing': {
@@ -192,7 +216,7 @@ export function step(state: SwitchoverState, event: SwitchoverEvent, now: Millis
     case 'returning':
       return event.kind === 'returned' ? [{ phase: 'resuming', why: state.why }, { do: 'resume-source' }] : [state];
     case 'resuming':
-      return event.kind === 'resumed' ? [ended(state.why)] : [state];
+      return event.kind === 'resumed' ? [{ phase: 'rolled-back', reason: state.why.reason }] : [state];
     case 'done':
     case 'stranded':
     case 'rolled-back':
@@ -207,6 +231,14 @@ export type SwitchoverEnd = Extract<SwitchoverState, { phase: 'done' | 'stranded
 /** The states that nothing leaves. */
 export const isEnd = (state: SwitchoverState): state is SwitchoverEnd => state.phase === 'done' || state.phase === 'stranded' || state.phase === 'rolled-back';
 
+/** The guest stands still; in the phases before `stopping` nobody here has asked for that. */
+const standsStill = (event: SwitchoverEvent): boolean => event.kind === 'stopped' || event.kind === 'pre-switchover';
+const UNASKED = 'The guest was stopped by somebody else, or QEMU switched by itself, before its network was ready';
+
+/** Also of a guest that stands still: a `stop` more does no harm, and what waits for its answer need not know. */
+const stop = (how: { readonly waits: boolean; readonly unwatched: boolean }, now: Milliseconds, policy: SwitchoverPolicy): Step =>
+  [{ phase: 'stopping', ...how }, { do: 'arm', at: ms(now + policy.maxPause) }, { do: 'stop' }];
+
 function finishing(state: Extract<SwitchoverState, { phase: 'finishing' }>): Step {
   // Both ends must have said it: a destination that loaded while the source failed has not got a whole guest.
   return state.loaded && state.sourceDone ? [{ phase: 'committing' }, { do: 'commit' }] : [state];
@@ -215,8 +247,10 @@ function finishing(state: Extract<SwitchoverState, { phase: 'finishing' }>): Ste
 function drain(state: Extract<SwitchoverState, { phase: 'draining' }>, through: number, now: Milliseconds, policy: SwitchoverPolicy): Step {
   const moved = through !== state.through;
   const quietSince = moved ? now : state.quietSince;
-  if (now - quietSince >= policy.quiet && state.announced >= ANNOUNCE_ROUNDS) return [{ phase: 'done', drained: true }];
-  if (now - state.since >= policy.maxDrain) return [{ phase: 'done', drained: false }];
+  if (now - quietSince >= policy.quiet && state.announced >= ANNOUNCE_ROUNDS) return [{ phase: 'done' }];
+  if (now - state.since >= policy.maxDrain) {
+    return [{ phase: 'done', undrained: `Frames still came the old way after ${policy.maxDrain / 1000} s` }];
+  }
   const next: SwitchoverState = { ...state, through, quietSince, announced: state.announced + 1 };
   const again: SwitchoverEffect = { do: 'read-drain', after: policy.drainInterval };
   // A late frame of the source's turns the switches back: say it again while anything still comes the old way.
@@ -240,25 +274,26 @@ const settled = (state: SwitchoverState): boolean => 'why' in state || state.pha
 function interrupted(state: SwitchoverState, reason: string): Step {
   switch (state.phase) {
     case 'copying':
-      return rollBack({ reason, redirected: false, selfSwitched: false });
+      return rollBack({ reason, redirected: false });
     case 'redirecting':
     case 'emptying':
     case 'stopping':
     case 'finishing':
-      return rollBack({ reason, redirected: true, selfSwitched: false });
+      return rollBack({ reason, redirected: true });
     // In `committing` the record may or may not be on the disk: only the destination knows. Nothing may run until it has said so.
     case 'committing':
     case 'releasing':
+      return [{ phase: 'stranded', reason }, { do: 'disarm' }];
     case 'cancelling':
     case 'aborting':
     case 'pausing':
     case 'returning':
     case 'resuming':
-      return [{ phase: 'stranded', reason }, { do: 'disarm' }];
+      return [{ phase: 'stranded', reason: `${state.why.reason}; then ${state.phase} failed: ${reason}` }, { do: 'disarm' }];
     // The guest runs; what could not be finished is the clearing up behind it.
     case 'handing-over':
     case 'draining':
-      return [{ phase: 'done', drained: false, reason }];
+      return [{ phase: 'done', undrained: reason }];
     case 'done':
     case 'stranded':
     case 'rolled-back':
@@ -268,9 +303,4 @@ function interrupted(state: SwitchoverState, reason: string): Step {
   }
 }
 
-const selfSwitched = (redirected: boolean): Step =>
-  rollBack({ reason: 'QEMU stopped the guest by itself before its network was ready', redirected, selfSwitched: true });
-
 const rollBack = (why: RollBack): Step => [{ phase: 'cancelling', why }, { do: 'disarm' }, { do: 'cancel-copy' }];
-
-const ended = (why: RollBack): SwitchoverState => ({ phase: 'rolled-back', reason: why.reason, selfSwitched: why.selfSwitched });

@@ -140,7 +140,7 @@ export class QmpClient {
         reject(new QmpTimeout(`answer to '${command}'`, timeout));
       }, timeout);
       // QEMU's schema, from which the types are made, promises this shape of the answer.
-      const answered = (value: unknown): void => resolve(value as QmpReturn<Name>);
+      const answered = (value: unknown): void => resolve(value);
       this.#pending.set(id, { resolve: answered, reject, command, timer });
       this.#transport.write(encodeQmp({ [verb]: command, arguments: args ?? {}, id }));
     });

@@ -56,7 +56,7 @@ export function packetSocketContract(bench: () => Bench): void {
       bypasser.send(frame(1));
       sender.send(frame(2));
       const received = await collect(receiver, 2);
-      assert.deepEqual(received.map(numberOf).sort(), [1, 2]);
+      assert.deepEqual(received.map(numberOf).toSorted((a, b) => a - b), [1, 2]);
       assert.deepEqual(received.map(({ packetType }) => packetType), [1, 1]);
       assert.deepEqual(drain(witness).map((seen) => [numberOf(seen), seen.packetType]), [[2, 4]]);
       assert.deepEqual(drain(sender), []);

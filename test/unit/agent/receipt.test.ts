@@ -15,17 +15,18 @@ function ran(phases: readonly SwitchoverRun['entered'][number]['phase'][], chang
   return Object.assign(run, change);
 }
 
+const entry = (droppedBefore: number, droppedAfter: number): LedgerEntry =>
+  ({ host: 'host-a', queue: 'tap', device: 'gt-0', droppedBefore, droppedAfter });
+
 const forward = ran(
   ['copying', 'redirecting', 'emptying', 'stopping', 'finishing', 'committing', 'releasing', 'handing-over', 'draining', 'done'],
   { stoppedAt: ms(1033), resumedAt: ms(1065), held: [30, 4], overlap: [1, 0] },
 );
 const parts: ReceiptParts = {
   move: 'a1b2c3', vm: 'web-1', from: 'host-a', to: 'host-b', outcome: { kind: 'moved' }, startedAt: ms(900), preparing: ms(910),
-  endedAt: ms(1090), attempts: 1, run: forward, ledger: [], redirected: [50, 4], delivered: [50, 4],
+  endedAt: ms(1090), run: forward, ledger: [entry(0, 0)], redirected: [50, 4], delivered: [50, 4],
   untaken: [false, false], abilitiesMissing: [],
 };
-const entry = (droppedBefore: number, droppedAfter: number): LedgerEntry =>
-  ({ host: 'host-a', queue: 'tap', device: 'gt-0', droppedBefore, droppedAfter });
 
 test('the phases follow each other without a gap, each at the host that does the work', () => {
   const { phases } = buildReceipt(parts);
@@ -64,8 +65,30 @@ test('what QEMU lacks is noted', () => {
   assert.deepEqual(buildReceipt({ ...parts, abilitiesMissing: ['switchover-ack'] }).notes, ['This QEMU lacks switchover-ack']);
 });
 
+const switchedByItself = ran(['copying', 'redirecting', 'stopping', 'finishing', 'committing', 'done'], { unwatched: true });
+
+test('what could not be announced is noted, and is no loss', () => {
+  const receipt = buildReceipt({ ...parts, run: ran(['draining', 'done'], { announceFailure: 'The tap is full' }) });
+  assert.match(receipt.notes.join(), /^Announcing its new place failed.*The tap is full$/);
+  assert.equal(lossless(receipt), true);
+});
+
+test('a QEMU that switched by itself is noted, unless the guest came back', () => {
+  const moved = buildReceipt({ ...parts, run: switchedByItself });
+  assert.equal(moved.unwatched, true);
+  assert.match(moved.notes.join(), /^QEMU switched by itself: the last frames that reached/);
+  const back = buildReceipt({ ...parts, run: switchedByItself, outcome: { kind: 'rolled-back', reason: 'Cancelled' } });
+  assert.deepEqual([back.unwatched, back.notes], [false, []]);
+});
+
 for (const [what, change, proven] of [
   ['all is accounted for', {}, true],
+  ['no counter was read', { ledger: [] }, false],
+  ['no NIC, so nothing to read', { ledger: [], redirected: [], delivered: [], untaken: [] }, true],
+  ['a counter went back', { ledger: [entry(7, 6)] }, false],
+  ['the redirect went before it was drained', { outcome: { kind: 'moved', undrained: 'Frames still came' } }, false],
+  ['QEMU switched by itself', { run: switchedByItself }, false],
+  ['QEMU switched by itself, it came back whole', { run: switchedByItself, outcome: { kind: 'rolled-back', reason: 'Cancelled' } }, true],
   ['a queue that had dropped before and did not again', { ledger: [entry(7, 7)] }, true],
   ['a queue dropped', { ledger: [entry(7, 7), entry(0, 1)] }, false],
   ['a frame is missing', { delivered: [49, 4] }, false],

@@ -72,7 +72,7 @@ test('a line never fills the terminal, whose width may change', () => {
   fc.assert(fc.property(fc.integer({ min: 1, max: 200 }), (columns) => {
     const { view, written } = watch(rich, columns);
     for (const [now, progress] of story) view.update(progress, ms(now));
-    for (const line of written) assert.ok([...line.replace('\r\u001b[K', '')].length < columns);
+    for (const line of written) assert.ok(Array.from(line.replace('\r\u001b[K', '')).length < columns);
   }));
 });
 

@@ -44,7 +44,7 @@ const nothing: MoveTimes = {
 };
 
 const moved = (over: Partial<Receipt> = {}): Receipt => ({
-  move: 'a00010', vm: 'web-1', from: 'h1', to: 'h2', outcome: { kind: 'moved' }, startedAt: ms(T0), endedAt: ms(T0 + 996.1), attempts: 1,
+  move: 'a00010', vm: 'web-1', from: 'h1', to: 'h2', outcome: { kind: 'moved' }, startedAt: ms(T0), endedAt: ms(T0 + 996.1), unwatched: false,
   phases: FORWARD,
   copy: { passes: 3, transferredBytes: 155_189_248, remainingAtSwitchBytes: 1_258_291 },
   // The guest stopped at T0 + 820.5 and ran again at T0 + 833.6.
@@ -52,7 +52,7 @@ const moved = (over: Partial<Receipt> = {}): Receipt => ({
     total: ms(833.6), redirectToStop: ms(2.1), lastPass: ms(4.2), deviceState: ms(7.6), load: ms(-0.2), stopToLoaded: ms(11.6),
     loadedToResume: ms(1.5), stopToResume: ms(13.1), groupOverlap: ms(0.9),
   },
-  nics: [nic(0)], ledger: ledger(1), notes: [], ...over,
+  nics: [nic(0)], ledger: ledger(1), hostProbes: [], notes: [], ...over,
 });
 
 export const clean = moved();
@@ -61,10 +61,13 @@ export const twoNics = moved({
   notes: ['This QEMU lacks avail-switchover-bandwidth'],
 });
 export const lossInTunnel = moved({ nics: [nic(0, { delivered: 51, held: 38 })], ledger: dropping(ledger(1), 'h2', 'tunnel', 3) });
-export const secondAttempt = moved({
-  attempts: 2, endedAt: ms(T0 + 2204), times: { ...moved().times, total: ms(1410.2) },
-  copy: { passes: 1, transferredBytes: 98_566_144, remainingAtSwitchBytes: 786_432 },
+export const switchedByItself = moved({
+  unwatched: true, times: { ...moved().times, redirectToStop: ms(-0.4), lastPass: ms(0.1) },
+  phases: FORWARD.filter(({ name }) => name !== 'emptying'),
+  notes: ["QEMU switched by itself: the last frames that reached the source's tap before the redirect may be lost, "
+    + 'and no counter sees them'],
 });
+export const undrained = moved({ outcome: { kind: 'moved', undrained: 'Frames still came the old way after 5 s' } });
 export const rolledBack: Receipt = moved({
   outcome: { kind: 'rolled-back', reason: 'Cancelled' },
   phases: phases(

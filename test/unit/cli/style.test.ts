@@ -42,7 +42,7 @@ test('wrapping keeps every word, in order, below its prefix', () => {
   const words = fc.array(fc.string({ minLength: 1, maxLength: 30, unit: fc.constantFrom('a', 'b', 'é') }), { minLength: 1 });
   fc.assert(fc.property(words, (words) => {
     const lines = wrap(words.join(' '), 'Why: ');
-    assert.ok(lines.every((line, i) => line.startsWith(i === 0 ? 'Why: ' : '     ') && [...line].length <= 100));
+    assert.ok(lines.every((line, i) => line.startsWith(i === 0 ? 'Why: ' : '     ') && Array.from(line).length <= 100));
     assert.equal(lines.map((line) => line.slice(5)).join(' '), words.join(' '));
   }));
   assert.deepEqual(wrap('x'.repeat(150)), ['x'.repeat(100), 'x'.repeat(50)]);

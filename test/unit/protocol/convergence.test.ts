@@ -5,66 +5,46 @@ import fc from 'fast-check';
 import { type Milliseconds, bytes, bytesPerSecond, ms, seconds } from '../../../src/base/units.ts';
 import { type Convergence, type CopySample, type SwitchPolicy, type Verdict, judge } from '../../../src/protocol/convergence.ts';
 
-const policy: SwitchPolicy = { strategy: 'converge', lastPass: ms(10), patience: seconds(5), lastPassLate: ms(50), maxCopy: seconds(20) };
-const firstPass: SwitchPolicy = { ...policy, strategy: 'first-pass' };
+const policy: SwitchPolicy = { lastPass: ms(10), patience: seconds(5), lastPassLate: ms(50), maxCopy: seconds(20) };
 
 /** 1 GB/s: a megabyte takes a millisecond. */
 const sample = (at: number, pass: number, megabytes: number, gigabytesPerSecond = 1): CopySample =>
   ({ at: ms(at), pass, remaining: bytes(megabytes * 1e6), throughput: bytesPerSecond(gigabytesPerSecond * 1e9) });
 
-const start: Convergence = { passes: 0, samples: 0 };
-/** In pass `passes`, `samples` looked at, begun at 0. */
-const after = (passes: number, samples = passes): Convergence => ({ passes, samples, startedAt: ms(0) });
+const start: Convergence = { passes: 0 };
+/** In pass `passes`, begun at 0. */
+const after = (passes: number): Convergence => ({ passes, startedAt: ms(0) });
 
 interface Case {
   readonly what: string;
   readonly before: Convergence;
   readonly sample: CopySample;
-  readonly policy: SwitchPolicy;
   /** What is decided, with the time to the next look where it is to wait. */
   readonly want: 'switch' | 'give-up' | Milliseconds;
 }
 
 const cases: readonly Case[] = [
-  { what: 'the first pass is never the last', before: start, sample: sample(0, 1, 0), policy, want: ms(20) },
-  { what: 'just little enough', before: after(1), sample: sample(100, 2, 10), policy, want: 'switch' },
-  { what: 'just too much', before: after(1), sample: sample(100, 2, 10.1), policy, want: ms(1) },
-  { what: 'little, but by an old sync', before: after(2), sample: sample(100, 2, 0), policy, want: ms(1) },
-  { what: 'a pass was missed between two looks', before: after(2), sample: sample(100, 5, 1), policy, want: 'switch' },
-  { what: 'patience is just not over', before: after(1), sample: sample(5000, 2, 50), policy, want: ms(1) },
-  { what: 'patience is over', before: after(1), sample: sample(5001, 2, 50), policy, want: 'switch' },
-  { what: 'patience is over, and it is still too much', before: after(1), sample: sample(5001, 2, 51), policy, want: ms(1) },
-  { what: 'patience is over, and the number is old', before: after(2), sample: sample(5001, 2, 0), policy, want: ms(1) },
-  { what: 'the limit is just not over', before: after(7), sample: sample(20_000, 8, 60), policy, want: ms(1) },
-  { what: 'the limit is over', before: after(7), sample: sample(20_001, 8, 60), policy, want: 'give-up' },
-  { what: 'good enough at the very end', before: after(7), sample: sample(20_001, 8, 50), policy, want: 'switch' },
-  { what: 'a first pass that never ends', before: after(1), sample: sample(20_001, 1, 60), policy, want: 'give-up' },
-  { what: 'a copy that has not begun', before: start, sample: sample(0, 0, Infinity), policy, want: ms(20) },
-  { what: 'QEMU does not know its throughput yet: 256 MiB/s', before: after(1), sample: sample(100, 2, 2.6, 0), policy, want: 'switch' },
-  { what: 'too much at 256 MiB/s', before: after(1), sample: sample(100, 2, 2.7, 0), policy, want: ms(1) },
-
-  { what: 'first-pass: not at the first look', before: start, sample: sample(0, 1, 5), policy: firstPass, want: ms(2.5) },
-  { what: 'first-pass: near the end', before: after(1), sample: sample(300, 1, 10), policy: firstPass, want: 'switch' },
-  { what: 'first-pass: looks after half of the rest', before: after(1), sample: sample(300, 1, 24), policy: firstPass, want: ms(12) },
-  { what: 'first-pass: far away', before: after(1), sample: sample(300, 1, 400), policy: firstPass, want: ms(20) },
-  { what: 'first-pass: looks no more often than that', before: start, sample: sample(300, 1, 0.1), policy: firstPass, want: ms(0.3) },
-  { what: 'first-pass: has not begun', before: start, sample: sample(0, 0, Infinity), policy: firstPass, want: ms(20) },
-  { what: 'first-pass: never begins', before: after(0, 900), sample: sample(20_001, 0, Infinity), policy: firstPass, want: 'give-up' },
-  {
-    what: 'first-pass: the end was missed, the guest is idle',
-    before: after(1), sample: sample(400, 2, 1), policy: firstPass,
-    want: 'switch',
-  },
-  {
-    what: 'first-pass: the end was missed, the guest is not idle',
-    before: after(1), sample: sample(400, 2, 400), policy: firstPass,
-    want: ms(1),
-  },
+  { what: 'the first pass is never the last', before: start, sample: sample(0, 1, 0), want: ms(20) },
+  { what: 'just little enough', before: after(1), sample: sample(100, 2, 10), want: 'switch' },
+  { what: 'just too much', before: after(1), sample: sample(100, 2, 10.1), want: ms(1) },
+  { what: 'little, but by an old sync', before: after(2), sample: sample(100, 2, 0), want: ms(1) },
+  { what: 'a pass was missed between two looks', before: after(2), sample: sample(100, 5, 1), want: 'switch' },
+  { what: 'patience is just not over', before: after(1), sample: sample(5000, 2, 50), want: ms(1) },
+  { what: 'patience is over', before: after(1), sample: sample(5001, 2, 50), want: 'switch' },
+  { what: 'patience is over, and it is still too much', before: after(1), sample: sample(5001, 2, 51), want: ms(1) },
+  { what: 'patience is over, and the number is old', before: after(2), sample: sample(5001, 2, 0), want: ms(1) },
+  { what: 'the limit is just not over', before: after(7), sample: sample(20_000, 8, 60), want: ms(1) },
+  { what: 'the limit is over', before: after(7), sample: sample(20_001, 8, 60), want: 'give-up' },
+  { what: 'good enough at the very end', before: after(7), sample: sample(20_001, 8, 50), want: 'switch' },
+  { what: 'a first pass that never ends', before: after(1), sample: sample(20_001, 1, 60), want: 'give-up' },
+  { what: 'a copy that has not begun', before: start, sample: sample(0, 0, Infinity), want: ms(20) },
+  { what: 'QEMU does not know its throughput yet: 256 MiB/s', before: after(1), sample: sample(100, 2, 2.6, 0), want: 'switch' },
+  { what: 'too much at 256 MiB/s', before: after(1), sample: sample(100, 2, 2.7, 0), want: ms(1) },
 ];
 
 const told = (verdict: Verdict): Case['want'] => (verdict.decide === 'wait' ? verdict.after : verdict.decide);
 
-for (const { what, before, sample, policy, want } of cases) test(what, () => assert.equal(told(judge(before, sample, policy)), want));
+for (const { what, before, sample, want } of cases) test(what, () => assert.equal(told(judge(before, sample, policy)), want));
 
 test('giving up says why, in numbers', () => {
   const verdict = judge(after(7), sample(20_500, 8, 60), policy);
@@ -82,7 +62,6 @@ const copy: fc.Arbitrary<readonly CopySample[]> = fc
     let [at, pass] = [1e6, 0];
     return steps.map(({ elapsed, passes, megabytes, speed }) => sample((at += elapsed), (pass += passes), megabytes, speed));
   });
-const anyPolicy = fc.constantFrom(policy, firstPass);
 
 interface Decided {
   readonly verdict: Verdict;
@@ -91,7 +70,7 @@ interface Decided {
 }
 
 /** Looks at the samples until something other than waiting is decided. */
-function run(samples: readonly CopySample[], policy: SwitchPolicy): Decided | undefined {
+function run(samples: readonly CopySample[]): Decided | undefined {
   let convergence = start;
   let before: CopySample | undefined;
   for (const sample of samples) {
@@ -107,13 +86,12 @@ const leaves = ({ remaining, throughput }: CopySample): number => (remaining / (
 
 test('it never switches on a number that is not from the first look after a sync, nor on too much', () => {
   let switched = 0;
-  fc.assert(fc.property(copy, anyPolicy, (samples, policy) => {
-    const end = run(samples, policy);
+  fc.assert(fc.property(copy, (samples) => {
+    const end = run(samples);
     if (end?.verdict.decide !== 'switch') return;
     switched++;
     const late = end.sample.at - (samples[0]?.at ?? 0) > policy.patience;
     assert.ok(leaves(end.sample) <= (late ? policy.lastPassLate : policy.lastPass));
-    if (policy.strategy === 'first-pass' && end.sample.pass === 1) return;
     assert.ok(end.sample.pass >= 2);
     assert.ok(end.sample.pass > (end.before?.pass ?? 0));
   }), { numRuns: 2000 });
@@ -122,8 +100,8 @@ test('it never switches on a number that is not from the first look after a sync
 
 test('after the limit it waits no longer, and not before it does it give up', () => {
   let givenUp = 0;
-  fc.assert(fc.property(copy, anyPolicy, (samples, policy) => {
-    const end = run(samples, policy);
+  fc.assert(fc.property(copy, (samples) => {
+    const end = run(samples);
     const [first, last] = [samples[0], samples.at(-1)];
     if (!end) return assert.ok(!first || !last || last.at - first.at <= policy.maxCopy);
     if (end.verdict.decide !== 'give-up') return;
@@ -134,7 +112,7 @@ test('after the limit it waits no longer, and not before it does it give up', ()
 });
 
 test('it always looks again in time: at least every 20 ms, and never at once', () => {
-  fc.assert(fc.property(copy, anyPolicy, (samples, policy) => {
+  fc.assert(fc.property(copy, (samples) => {
     let convergence = start;
     for (const sample of samples) {
       const verdict = judge(convergence, sample, policy);

@@ -31,6 +31,8 @@ function expected(state: SwitchoverState, now: Milliseconds): SwitchoverEvent {
   }
 }
 
+const selfSwitch = fc.constantFrom('refuse', 'accept');
+
 const kinds = [
   'redirected', 'stopped', 'pre-switchover', 'source-completed', 'loaded', 'committed', 'released', 'group-ended', 'cancelled', 'aborted',
   'returned', 'resumed', 'source-ended', 'destination-ended', 'deadline',
@@ -49,8 +51,8 @@ test('no sequence of events, true or not, breaks an invariant', () => {
   const reached = new Set<SwitchoverState['phase']>();
   const event = fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, anyEvent);
   const script = fc.array(fc.record({ event, elapsed: fc.nat(60) }), { maxLength: 60, size: 'max' });
-  fc.assert(fc.property(script, (events) => {
-    const witness = new SafetyWitness();
+  fc.assert(fc.property(script, selfSwitch, (events, selfSwitch) => {
+    const witness = new SafetyWitness(selfSwitch);
     let now = ms(0);
     let [state, ...effects] = begin();
     const history = [line(now, undefined, state, effects)];
@@ -60,7 +62,7 @@ test('no sequence of events, true or not, breaks an invariant', () => {
         now = ms(now + elapsed);
         const event = given ?? expected(state, now);
         const before = state;
-        [state, ...effects] = step(before, event, now, policy);
+        [state, ...effects] = step(before, event, now, { ...policy, selfSwitch });
         history.push(line(now, event, state, effects));
         reached.add(state.phase);
         witness.see(event, state, effects, before);
@@ -79,9 +81,8 @@ test('every move ends, with the guest in one place, whatever goes wrong on the w
   const ends = new Map<string, number>();
   const trouble = fc.oneof({ weight: 40, arbitrary: fc.constant(undefined) }, fc.constantFrom(...TROUBLES));
   const script = fc.array(fc.record({ choose: fc.nat(1000), elapsed: fc.nat(20), trouble }), { maxLength: 80, size: 'max' });
-  const strategy = fc.constantFrom('converge', 'first-pass');
-  fc.assert(fc.property(script, strategy, (steps, strategy) => {
-    const world = new World({ ...policy, strategy });
+  fc.assert(fc.property(script, selfSwitch, (steps, selfSwitch) => {
+    const world = new World({ ...policy, selfSwitch });
     try {
       for (const { choose, elapsed, trouble } of steps) {
         if (isEnd(world.state)) break;

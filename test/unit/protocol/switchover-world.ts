@@ -10,7 +10,9 @@ import {
 } from '../../../src/protocol/switchover.ts';
 import { SafetyWitness, line } from './switchover-safety.ts';
 
-export const TROUBLES = ['cancel', 'source-dies', 'destination-dies', 'load-fails', 'self-switch', 'hang', 'effect-fails'] as const;
+export const TROUBLES = [
+  'cancel', 'source-dies', 'destination-dies', 'load-fails', 'self-switch', 'somebody-stops', 'hang', 'effect-fails',
+] as const;
 export type Trouble = (typeof TROUBLES)[number];
 
 interface Asked {
@@ -29,7 +31,7 @@ export class World {
   readonly #policy: SwitchoverPolicy;
   readonly #events: SwitchoverEvent[] = [];
   readonly #asked: Asked[] = [];
-  readonly #witness = new SafetyWitness();
+  readonly #witness: SafetyWitness;
   readonly history: string[] = [];
   state: SwitchoverState;
 
@@ -53,6 +55,7 @@ export class World {
 
   constructor(policy: SwitchoverPolicy) {
     this.#policy = policy;
+    this.#witness = new SafetyWitness(policy.selfSwitch);
     const [state, ...effects] = begin();
     this.state = state;
     this.#enter(undefined, state, effects);
@@ -98,6 +101,11 @@ export class World {
         this.#selfStopped = true;
         this.#copy = 'held';
         this.#events.push({ kind: 'stopped' }, { kind: 'pre-switchover' });
+        break;
+      case 'somebody-stops':
+        if (this.#copy !== 'active' || this.#source !== 'running') break;
+        this.#source = 'stopped';
+        this.#events.push({ kind: 'stopped' });
         break;
       case 'hang':
         this.#hanging = true;
@@ -188,8 +196,8 @@ export class World {
   #carryOut(asked: Asked, random: number): void {
     const { effect, during } = asked;
     this.#asked.splice(this.#asked.indexOf(asked), 1);
-    const timer = effect.do === 'arm' || effect.do === 'disarm';
-    const spoiled = this.#spoil && !timer;
+    const fails = effect.do !== 'arm' && effect.do !== 'disarm' && effect.do !== 'announce';
+    const spoiled = this.#spoil && fails;
     if (spoiled) {
       this.#spoil = false;
       if (!WAY_BACK_OPEN.has(during)) this.#excuse = true;

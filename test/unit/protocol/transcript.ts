@@ -12,7 +12,7 @@ import {
 } from '../../../src/protocol/switchover.ts';
 
 export const policy: SwitchoverPolicy = {
-  strategy: 'converge', lastPass: ms(10), patience: seconds(5), lastPassLate: ms(50), maxCopy: seconds(20),
+  selfSwitch: 'refuse', lastPass: ms(10), patience: seconds(5), lastPassLate: ms(50), maxCopy: seconds(20),
   maxPause: ms(300), maxEmptying: ms(100), quiet: ms(100), maxDrain: seconds(2), drainInterval: ms(20),
 };
 
@@ -50,8 +50,8 @@ class Session {
     }));
     switch (verb) {
       case 'policy': {
-        const strategy = args.get('strategy') === 'first-pass' ? 'first-pass' : 'converge';
-        this.#policy = { ...this.#policy, ...Object.fromEntries([...args].map(([key, value]) => [key, ms(Number(value))])), strategy };
+        const selfSwitch = args.get('selfSwitch') === 'accept' ? 'accept' : 'refuse';
+        this.#policy = { ...this.#policy, ...Object.fromEntries([...args].map(([key, value]) => [key, ms(Number(value))])), selfSwitch };
         return [];
       }
       case 'now':
