@@ -3,4 +3,5 @@
  * and vm/. `move.ts` drives a whole move; `move-source.ts` and `move-destination.ts` are the two hosts' sides of it.
  */
 export { endVm, placeVm, type RunningVm } from './running-vm.ts';
+export { getToKnow } from './plan-facts.ts';
 export { move, type MoveOptions, type MoveProgress } from './move.ts';

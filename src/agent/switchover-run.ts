@@ -39,7 +39,9 @@ export class SwitchoverRun {
   #wake: (() => void) | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #state: SwitchoverState;
-  #passEnded: (() => void) | undefined;
+  /** Since the last sample was asked for. */
+  #passEnded = false;
+  #onPassEnd: (() => void) | undefined;
 
   /** Every state with the time it was entered at. */
   readonly entered: { readonly phase: SwitchoverState['phase']; readonly at: Milliseconds }[] = [];
@@ -92,7 +94,10 @@ export class SwitchoverRun {
         }
         if (data.status === 'failed') this.#post({ kind: 'copy-failed', reason: 'The copy failed at the source' });
       }),
-      from.on('MIGRATION_PASS', () => this.#passEnded?.()),
+      from.on('MIGRATION_PASS', () => {
+        this.#passEnded = true;
+        this.#onPassEnd?.();
+      }),
       to.on('MIGRATION', ({ data, at }) => {
         if (data.status === 'completed') {
           this.loadedAt = ms(at);
@@ -234,14 +239,14 @@ export class SwitchoverRun {
 
   /** Waits as told, or until a pass ends: the first answer after that is the true one. */
   async #sample(after: Milliseconds): Promise<SwitchoverEvent> {
-    if (after > 0) {
-      const passEnded = new Promise<void>((resolve) => (this.#passEnded = resolve));
-      const timer = new AbortController();
-      const timeout = after >= 1 ? pause(after, undefined, { signal: timer.signal }).catch(() => undefined) : shortPause(after);
-      await Promise.race([passEnded, timeout]);
-      timer.abort();
-      this.#passEnded = undefined;
+    if (after > 0 && !this.#passEnded) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#onPassEnd = resolve;
+      const timer = setTimeout(resolve, after);
+      await promise;
+      clearTimeout(timer);
     }
+    this.#passEnded = false;
     const sample = await this.#o.outgoing.sample();
     this.lastSample = sample;
     if (this.#state.phase === 'copying') this.#o.onProgress?.({ phase: 'copying', sample });

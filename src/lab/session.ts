@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { endVm, type MoveProgress, move, placeVm, type RunningVm } from '../agent/agent.ts';
+import { endVm, getToKnow, type MoveProgress, move, placeVm, type RunningVm } from '../agent/agent.ts';
 import { Journal } from '../agent/journal.ts';
 import type { MovePolicy, MoveResult } from '../agent/move.ts';
 import { GodwitError } from '../base/error.ts';
@@ -18,7 +18,7 @@ export const MAX_BANDWIDTH = bytesPerSecond(1_000_000_000);
 const BOOT_TIMEOUT = 60_000;
 
 export const labPolicy: MovePolicy = {
-  lastPass: ms(2), patience: seconds(8), lastPassLate: ms(20), maxCopy: seconds(30),
+  lastPass: ms(4), patience: seconds(8), lastPassLate: ms(20), maxCopy: seconds(30),
   maxPause: ms(300), maxEmptying: ms(50), quiet: ms(100), maxDrain: seconds(5), drainInterval: ms(20),
 };
 
@@ -51,6 +51,7 @@ export class Session {
       const [first] = built.hosts;
       if (!first) throw new GodwitError('LAB_NO_HOST', 'A lab needs a host');
       running = await placeVm(first.host, vm, { runDirectory: join(built.directory, 'boot'), id: 'boot', incoming: false });
+      for (const { host } of built.hosts) await getToKnow(host);
       await guestUp(running);
       return new Session(built, vm, running, first);
     } catch (error) {

@@ -2,7 +2,7 @@
  * When is a copy close enough to its end to stop the guest? `remaining` is only true right after a dirty sync, so decide on the
  * first answer after the pass count rose.
  */
-import { type Bytes, type BytesPerSecond, type Milliseconds, ms } from '../base/units.ts';
+import { type Bytes, type BytesPerSecond, type Milliseconds, bytesPerSecond, ms } from '../base/units.ts';
 
 /** One answer of query-migrate. */
 export interface CopySample {
@@ -16,6 +16,8 @@ export interface CopySample {
 
 export interface Convergence {
   readonly passes: number;
+  /** The highest seen: near the end there is too little to send for a rate to be measured. */
+  readonly throughput: BytesPerSecond;
   readonly startedAt?: Milliseconds;
 }
 
@@ -34,23 +36,28 @@ export type Verdict =
   | { readonly decide: 'switch' }
   | { readonly decide: 'give-up'; readonly reason: string };
 
-const FIRST_PASS_INTERVAL = ms(20);
-const LATER_INTERVAL = ms(1);
+/**
+ * For progress, and in case QEMU's word of a pass's end is missed: whoever asks looks again at once when a pass ends. Asking more
+ * often would take from the copy the processor time that it needs.
+ */
+const INTERVAL = ms(50);
 /** QEMU measures its throughput every 100 ms; before that it says 0. */
 const THROUGHPUT_UNKNOWN = 256 * 1024 * 1024;
+
+export const unconverged: Convergence = { passes: 0, throughput: bytesPerSecond(0) };
 
 export function judge(before: Convergence, sample: CopySample, policy: SwitchPolicy): Verdict {
   const startedAt = before.startedAt ?? sample.at;
   const copying = sample.at - startedAt;
-  const throughput = sample.throughput > 0 ? sample.throughput : THROUGHPUT_UNKNOWN;
-  const left = (sample.remaining / throughput) * 1000;
+  const throughput = bytesPerSecond(Math.max(before.throughput, sample.throughput));
+  const left = (sample.remaining / (throughput || THROUGHPUT_UNKNOWN)) * 1000;
   const fresh = sample.pass > before.passes;
   const late = copying > policy.patience;
-  const convergence: Convergence = { passes: sample.pass, startedAt };
+  const convergence: Convergence = { passes: sample.pass, throughput, startedAt };
 
   if (sample.pass >= 2 && fresh && left <= (late ? policy.lastPassLate : policy.lastPass)) return { decide: 'switch' };
   if (copying > policy.maxCopy) {
     return { decide: 'give-up', reason: `The guest dirties memory faster than it can be copied: after ${Math.round(copying / 1000)} s a pass still leaves ${Math.round(left)} ms` };
   }
-  return { decide: 'wait', convergence, after: sample.pass >= 2 ? LATER_INTERVAL : FIRST_PASS_INTERVAL };
+  return { decide: 'wait', convergence, after: INTERVAL };
 }

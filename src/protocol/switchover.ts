@@ -20,7 +20,7 @@
  */
 import { unreachable } from '../base/error.ts';
 import { type Milliseconds, ms } from '../base/units.ts';
-import { type Convergence, type CopySample, judge, type SwitchPolicy } from './convergence.ts';
+import { type Convergence, type CopySample, judge, type SwitchPolicy, unconverged } from './convergence.ts';
 
 export type SwitchoverState =
   | { readonly phase: 'copying'; readonly convergence: Convergence }
@@ -128,7 +128,7 @@ const AT_ONCE = ms(0);
 type Step = readonly [SwitchoverState, ...SwitchoverEffect[]];
 
 export function begin(): Step {
-  return [{ phase: 'copying', convergence: { passes: 0 } }, { do: 'sample', after: AT_ONCE }];
+  return [{ phase: 'copying', convergence: unconverged }, { do: 'sample', after: AT_ONCE }];
 }
 
 /** Events that belong to no transition of the state are ignored: answers that come late, QEMU's word repeated. */

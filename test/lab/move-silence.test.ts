@@ -117,3 +117,16 @@ test('a move that is called off shows nothing at all at the destination', async 
     for (const one of sightings) one.end();
   }
 });
+
+test('a guest that says nothing is announced: the switch and both bridges know its new place before its first word', async () => {
+  const { lab, vm, at: source, next: destination } = session();
+  const { receipt, running } = await session().move();
+  assert.deepEqual(receipt.outcome, { kind: 'moved' });
+  assert.deepEqual(
+    [portOf(lab.switch, vm), portOf(destination.host, vm), portOf(source.host, vm)],
+    [`a-${destination.name}`, running.taps[0]?.tap.name, 'up-a'],
+  );
+  const { seen: [seen] } = await watched(session(), [{ to: guestAddress(vm, 4) }], () => Promise.resolve());
+  assert.ok(seen);
+  assertUnharmed(seen);
+});
