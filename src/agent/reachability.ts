@@ -24,7 +24,7 @@ import { DecodeError } from '../wire/wire.ts';
 
 /** Between two questions at the source, and at the destination until the first answer; and when to give that up. ms. */
 export const WATCH_INTERVAL = 50;
-export const AWAIT_INTERVAL = 2;
+export const AWAIT_INTERVAL = 20;
 export const AWAIT_LIMIT = 2000;
 
 // linux/rtnetlink.h, linux/neighbour.h
