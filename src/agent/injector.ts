@@ -29,14 +29,19 @@ export class Injector {
     this.#socket.send(frame.frame, frame.vnetHeader.length >= VNET_HEADER ? frame.vnetHeader.subarray(0, VNET_HEADER) : new Uint8Array(VNET_HEADER));
   }
 
+  /** A frame for the guest that no stack listens to. */
+  putNobodys(nic: Nic): void {
+    const frame = encodeEthernet({ destination: nic.mac, source: MacAddress.of(Uint8Array.of(0x02, 0, 0, 0, 0, 0)), etherType: EtherType.localExperimental1, payload: new Uint8Array(46) });
+    this.#socket.send(frame, new Uint8Array(VNET_HEADER));
+  }
+
   /**
    * A QEMU whose guest stands still reads one frame from its tap all the same, keeps it inside, and reads no more until
    * `cont`. What it holds cannot be had back. So it is given a frame that nobody misses: after it the tap keeps all others, in
    * order. The guest receives and ignores it when it runs. False: QEMU holds a frame already and left this one in the tap.
    */
   async prime(nic: Nic): Promise<boolean> {
-    const frame = encodeEthernet({ destination: nic.mac, source: MacAddress.of(Uint8Array.of(0x02, 0, 0, 0, 0, 0)), etherType: EtherType.localExperimental1, payload: new Uint8Array(46) });
-    this.#socket.send(frame, new Uint8Array(VNET_HEADER));
+    this.putNobodys(nic);
     const deadline = performance.now() + PRIME_TIMEOUT;
     while (this.#tap.tap.readable()) {
       if (performance.now() > deadline) return false;

@@ -56,10 +56,11 @@ export class MoveSource {
     }
   }
 
-  /** In force when it returns: the kernel has acknowledged every filter. */
-  redirect(): void {
+  /** In force when it returns: the kernel has acknowledged every filter. Of all NICs, or of one. */
+  redirect(only?: number): void {
     const { traffic } = this.running.host;
-    for (const lane of this.#lanes) {
+    for (const [i, lane] of this.#lanes.entries()) {
+      if (only !== undefined && only !== i) continue;
       lane.redirected = true;
       traffic.redirect(lane.tap.index, { hook: 'egress', preference: UNICAST, match: 'unicast', to: lane.tunnel.index });
       traffic.redirect(lane.tap.index, { hook: 'egress', preference: GROUP, match: 'group', to: lane.tunnel.index });
@@ -80,10 +81,11 @@ export class MoveSource {
     for (const lane of this.#lanes) this.running.host.traffic.remove(lane.tap.index, 'egress', GROUP);
   }
 
-  /** Takes the whole redirect away: frames reach the taps again. */
-  endRedirect(): void {
+  /** Takes the whole redirect away, of all NICs or of one: frames reach the taps again. */
+  endRedirect(only?: number): void {
     const { traffic } = this.running.host;
-    for (const lane of this.#lanes) {
+    for (const [i, lane] of this.#lanes.entries()) {
+      if (only !== undefined && only !== i) continue;
       if (!lane.redirected) continue;
       for (const { preference } of traffic.counters(lane.tap.index, 'egress')) traffic.remove(lane.tap.index, 'egress', preference);
       lane.redirected = false;
@@ -100,6 +102,17 @@ export class MoveSource {
     for (const [i, lane] of this.#lanes.entries()) {
       const nic = this.running.vm.nics[i];
       if (nic && !lane.tap.tap.readable()) await lane.injector.prime(nic);
+    }
+  }
+
+  /**
+   * Behind the last frame of every tap, one that nobody misses. QEMU reads no frame while it has one in hand that the guest has no
+   * room for: so when a tap is empty after this, all frames before are the guest's, and what a `stop` makes QEMU drop is this one.
+   */
+  flush(): void {
+    for (const [i, lane] of this.#lanes.entries()) {
+      const nic = this.running.vm.nics[i];
+      if (nic) lane.injector.putNobodys(nic);
     }
   }
 

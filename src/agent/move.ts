@@ -5,13 +5,14 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type BytesPerSecond, type Milliseconds, ms } from '../base/units.ts';
+import { type BytesPerSecond } from '../base/units.ts';
 import type { Host } from '../host/host.ts';
-import type { LedgerEntry, MoveOutcome, Receipt } from '../model/move.ts';
+import type { MoveOutcome, Receipt } from '../model/move.ts';
 import { type SwitchoverEnd, type SwitchoverPolicy, type SwitchoverState } from '../protocol/switchover.ts';
 import { planMove } from '../policy/plan.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { type IncomingMigration, type MigrationSample, type OutgoingMigration, prepareIncoming, prepareOutgoing } from '../vm/migration.ts';
+import { realtimeClock } from './clock.ts';
 import { formatUri } from './uri.ts';
 import type { Journal } from './journal.ts';
 import { compareLedger, readLedger } from './ledger.ts';
@@ -51,71 +52,40 @@ export interface MoveProgress {
 
 export interface MoveResult {
   readonly receipt: Receipt;
-  /** Where the guest runs now. */
+  /** Where the guest runs now; after a stranded move, the destination's, which may or may not run. */
   readonly running: RunningVm;
+  /** After a stranded move: the source's, which must not run until a person has looked. */
+  readonly leftBehind?: RunningVm;
 }
 
 /** How long a guest may take to read what its taps hold at the end, ms. */
 const TAKING = 3000;
 
-/** Ends with the guest running at one end, and says at which; only a `stranded` outcome leaves that open. Throws before anything was changed. */
+/**
+ * Ends with the guest running at one end, and says at which; only a `stranded` outcome leaves that open. Throws before anything was
+ * changed, MoveRefused with the plan's reasons among others, and leaves nothing behind then.
+ */
 export async function move(options: MoveOptions): Promise<MoveResult> {
+  const now = realtimeClock();
   const startedAt = now();
   const plan = planMove(await gatherFacts(options.running, options.to, options.destinationAddress));
   if (plan.kind === 'refused') throw new MoveRefused(plan.reasons);
-  const { id, running, to, journal } = options;
-  const tunnels: MoveTunnels = { id, vni: Number.parseInt(id, 16) & 0xfffff0, source: options.sourceAddress, destination: options.destinationAddress };
   options.onProgress?.({ phase: 'preparing' });
   const preparing = now();
-  const runDirectory = join(options.runDirectory, id);
-  mkdirSync(runDirectory, { recursive: true });
+  const prepared = await prepare(options);
 
-  const source = new MoveSource(running, tunnels);
-  let destination: MoveDestination | undefined;
-  try {
-    destination = await MoveDestination.prepare(to, running.vm, journal, runDirectory, tunnels);
-    const [incoming, outgoing] = await Promise.all([
-      prepareIncoming(destination.running.qemu, { hold: true }),
-      prepareOutgoing(running.qemu, { hold: true, maxBandwidth: options.maxBandwidth }),
-    ]);
-    const uri = formatUri(options.destinationAddress, options.port);
-    await incoming.listen(uri);
-    const policy: SwitchoverPolicy = { ...options.policy, selfSwitch: outgoing.abilities.hold ? 'refuse' : 'accept' };
-    return await carryOut({ options, policy, startedAt, preparing, source, destination, incoming, outgoing, uri });
-  } catch (error) {
-    source.close();
-    if (destination) {
-      if (!journal.decision(id)) await destination.abort();
-      await destination.discard();
-    }
-    throw error;
-  }
-}
-
-interface Prepared {
-  readonly options: MoveOptions;
-  readonly policy: SwitchoverPolicy;
-  readonly startedAt: Milliseconds;
-  readonly preparing: Milliseconds;
-  readonly source: MoveSource;
-  readonly destination: MoveDestination;
-  readonly incoming: IncomingMigration;
-  readonly outgoing: OutgoingMigration;
-  readonly uri: string;
-}
-
-async function carryOut(prepared: Prepared): Promise<MoveResult> {
-  const { options, source, destination, outgoing, uri } = prepared;
+  const { source, destination, outgoing, uri } = prepared;
   const paths = [...source.ledgerPaths(), ...destination.ledgerPaths()];
   const before = readLedger(paths);
-  const run = new SwitchoverRun({ ...prepared, now, ...(options.onProgress ? { onProgress: options.onProgress } : {}), ...(options.signal ? { signal: options.signal } : {}) });
+  const { onProgress, signal } = options;
+  const run = new SwitchoverRun({ ...prepared, now, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) });
+  // From here on the machine alone says what may be undone: nothing below may end a QEMU but by its word.
   const end = await run.toEnd(() => outgoing.migrate(uri));
-  const ledger: LedgerEntry[] = compareLedger(before, readLedger(paths));
   const receipt = buildReceipt({
     move: options.id, vm: options.running.vm.name, from: options.running.host.name, to: options.to.name, outcome: outcomeOf(end),
-    startedAt: prepared.startedAt, preparing: prepared.preparing, endedAt: now(), run, ledger,
+    startedAt, preparing, endedAt: now(), run, ledger: compareLedger(before, readLedger(paths)),
     redirected: source.redirectedFrames(), delivered: destination.deliveredFrames(), untaken: await untaken(destination),
-    abilitiesMissing: outgoing.abilities.missing,
+    warnings: plan.warnings,
   });
 
   source.close();
@@ -128,7 +98,41 @@ async function carryOut(prepared: Prepared): Promise<MoveResult> {
       await destination.discard();
       return { receipt, running: options.running };
     case 'stranded':
-      return { receipt, running: destination.running };
+      return { receipt, running: destination.running, leftBehind: options.running };
+  }
+}
+
+interface Prepared {
+  readonly policy: SwitchoverPolicy;
+  readonly source: MoveSource;
+  readonly destination: MoveDestination;
+  readonly incoming: IncomingMigration;
+  readonly outgoing: OutgoingMigration;
+  readonly uri: string;
+}
+
+async function prepare(options: MoveOptions): Promise<Prepared> {
+  const { id, running, to, journal } = options;
+  const tunnels: MoveTunnels = { id, vni: Number.parseInt(id, 16) & 0xfffff0, source: options.sourceAddress, destination: options.destinationAddress };
+  const runDirectory = join(options.runDirectory, id);
+  mkdirSync(runDirectory, { recursive: true });
+  const source = new MoveSource(running, tunnels);
+  let destination: MoveDestination | undefined;
+  try {
+    destination = await MoveDestination.prepare(to, running.vm, journal, runDirectory, tunnels);
+    const [incoming, outgoing] = await Promise.all([
+      prepareIncoming(destination.running.qemu, { hold: true }),
+      prepareOutgoing(running.qemu, { hold: true, maxBandwidth: options.maxBandwidth }),
+    ]);
+    const uri = formatUri(options.destinationAddress, options.port);
+    await incoming.listen(uri);
+    const policy: SwitchoverPolicy = { ...options.policy, selfSwitch: outgoing.abilities.hold ? 'refuse' : 'accept' };
+    return { policy, source, destination, incoming, outgoing, uri };
+  } catch (error) {
+    source.close();
+    await destination?.abort();
+    await destination?.discard();
+    throw error;
   }
 }
 
@@ -149,6 +153,3 @@ function outcomeOf(end: SwitchoverEnd): MoveOutcome {
     case 'stranded': return { kind: 'stranded', reason: end.reason };
   }
 }
-
-/** CLOCK_REALTIME, like QEMU's events, to the microsecond. */
-const now = (): Milliseconds => ms(performance.timeOrigin + performance.now());

@@ -17,7 +17,8 @@ export interface ReceiptParts {
   readonly redirected: readonly number[];
   readonly delivered: readonly number[];
   readonly untaken: readonly boolean[];
-  readonly abilitiesMissing: readonly string[];
+  /** Of the plan. */
+  readonly warnings: readonly string[];
 }
 
 const UNWATCHED = "QEMU switched by itself: the last frames that reached the source's tap before the redirect may be lost, "
@@ -65,7 +66,7 @@ export function buildReceipt(parts: ReceiptParts): Receipt {
     ledger: parts.ledger,
     hostProbes: run.hostProbes,
     notes: [
-      ...parts.abilitiesMissing.map((m) => `This QEMU lacks ${m}`),
+      ...parts.warnings,
       ...(unwatched ? [UNWATCHED] : []),
       ...(run.announceFailure === undefined ? [] : [`Announcing its new place failed, neighbours learn it from its own frames: ${run.announceFailure}`]),
       ...(back && back.outOfOrder > 0 ? [`${back.outOfOrder} frames may have come back behind younger ones`] : []),

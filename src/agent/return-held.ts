@@ -13,8 +13,8 @@ import type { ReceivedFrame } from '../native/native.ts';
 export interface HeldSource {
   readonly running: { readonly taps: readonly unknown[] };
   prime(): Promise<void>;
-  redirect(): void;
-  endRedirect(): void;
+  redirect(nic: number): void;
+  endRedirect(nic: number): void;
   redirectedFrames(): number[];
   takeAll(nic: number): ReceivedFrame[];
   inject(nic: number, frame: ReceivedFrame): void;
@@ -49,43 +49,38 @@ export async function returnHeld(source: HeldSource, destination: HeldDestinatio
     nic.injected = left.length;
   }
   let outOfOrder = 0;
-
-  const pump = (): void => {
-    for (const nic of nics) {
-      for (const frame of destination.takeHeld(nic.index)) {
-        source.inject(nic.index, frame);
-        nic.injected++;
-      }
-    }
-  };
   // By the counters, not by what was taken: a NIC may have merged segments on their way (GRO). Read before the taps are emptied:
   // what they count is in the taps by then.
-  let delivered: number[] = [];
+  const delivered: number[] = [];
 
-  for (let tries = 1; ; tries++) {
-    pump();
-    source.endRedirect();
-    const late: ReceivedFrame[][] = [];
-    for (const deadline = performance.now() + IN_FLIGHT; ; await pause(0.5)) {
-      delivered = destination.deliveredFrames();
-      const all = source.redirectedFrames().every((n, i) => n === delivered[i]);
-      for (const nic of nics) (late[nic.index] ??= []).push(...destination.takeHeld(nic.index));
-      if (all || performance.now() > deadline) break;
-    }
-    if (late.every((frames) => frames.length === 0)) break;
-    const last = tries === TRIES;
-    if (!last) source.redirect();
-    for (const nic of nics) {
-      const frames = late[nic.index] ?? [];
-      if (last && frames.length === 0) continue;
-      // In the tap: what was put back, then what came directly after the redirect's end, which is younger than `frames`.
+  // Each NIC for itself: that none of several has a frame under way at the same moment is rare under load.
+  for (const nic of nics) {
+    for (let tries = 1; ; tries++) {
+      // Until a look finds nothing, so that little can be under way when the redirect ends.
+      for (let frames; (frames = destination.takeHeld(nic.index)).length > 0; nic.injected += frames.length) {
+        for (const frame of frames) source.inject(nic.index, frame);
+      }
+      source.endRedirect(nic.index);
+      const late: ReceivedFrame[] = [];
+      for (const deadline = performance.now() + IN_FLIGHT; ; await pause(0.5)) {
+        delivered[nic.index] = destination.deliveredFrames()[nic.index] ?? 0;
+        const all = source.redirectedFrames()[nic.index] === delivered[nic.index];
+        late.push(...destination.takeHeld(nic.index));
+        if (all || performance.now() > deadline) break;
+      }
+      if (late.length === 0) break;
+      const last = tries === TRIES;
+      if (!last) source.redirect(nic.index);
+      // In the tap: what was put back, then what came directly after the redirect's end, which is younger than `late`.
       const inTap = source.takeAll(nic.index);
       const direct = inTap.splice(nic.injected);
-      for (const frame of [...inTap, ...frames, ...direct]) source.inject(nic.index, frame);
-      nic.injected += frames.length + direct.length;
-      if (last) outOfOrder += direct.length;
+      for (const frame of [...inTap, ...late, ...direct]) source.inject(nic.index, frame);
+      nic.injected += late.length + direct.length;
+      if (last) {
+        outOfOrder += direct.length;
+        break;
+      }
     }
-    if (last) break;
   }
 
   return { frames: delivered, outOfOrder, lost: source.redirectedFrames().map((n, i) => n - (delivered[i] ?? 0)) };

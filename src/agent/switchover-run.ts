@@ -137,10 +137,8 @@ export class SwitchoverRun {
   }
 
   #enter(state: SwitchoverState, effects: readonly SwitchoverEffect[]): void {
-    if (state.phase !== this.#state.phase || this.entered.length === 0) {
-      this.entered.push({ phase: state.phase, at: this.#o.now() });
-      this.#o.onProgress?.({ phase: state.phase, ...(this.lastSample ? { sample: this.lastSample } : {}) });
-    }
+    const entered = state.phase !== this.#state.phase || this.entered.length === 0;
+    if (entered) this.entered.push({ phase: state.phase, at: this.#o.now() });
     this.#state = state;
     // Before the effects: no question may be sent once the redirect is in force.
     if (state.phase !== 'copying') for (const probe of this.#atSource) probe.stop();
@@ -155,6 +153,8 @@ export class SwitchoverRun {
         },
       );
     }
+    // After the effects have begun: who watches must not delay what is urgent.
+    if (entered) this.#o.onProgress?.({ phase: state.phase, ...(this.lastSample ? { sample: this.lastSample } : {}) });
   }
 
   async #perform(effect: SwitchoverEffect): Promise<SwitchoverEvent | undefined> {
@@ -164,11 +164,15 @@ export class SwitchoverRun {
       case 'sample': return this.#sample(effect.after);
       case 'redirect':
         source.redirect();
+        // Behind what was between the filter and the queue when the redirect came.
+        await shortPause(TAP_INTERVAL);
+        source.flush();
         return { kind: 'redirected' };
       case 'poll-taps':
         await shortPause(TAP_INTERVAL);
         return { kind: 'taps', waiting: source.tapsWaiting() };
       case 'stop':
+        if (this.#state.phase === 'pausing') await this.#settleTaps();
         await qemu.stop({ timeout: ANSWER });
         return { kind: 'stopped' };
       case 'continue':
@@ -235,6 +239,15 @@ export class SwitchoverRun {
       const name = `${probe.protocol} from ${source.running.host.name}/${destination.running.host.name}`;
       return hostProbe({ nic: probe.nic, name }, probe.close(), after.get(probe.nic) ?? { sent: [], answers: [] }, this.resumedAt);
     });
+  }
+
+  /** On the way back a guest that runs gets the chance to read what its taps hold: what QEMU has in hand when it stops is gone. */
+  async #settleTaps(): Promise<void> {
+    const { source } = this.#o;
+    const { running } = await source.running.qemu.qmp.execute('query-status');
+    if (!running) return;
+    source.flush();
+    for (const until = performance.now() + this.#o.policy.maxEmptying; source.tapsWaiting() && performance.now() < until; ) await pause(1);
   }
 
   /** Waits as told, or until a pass ends: the first answer after that is the true one. */

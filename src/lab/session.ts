@@ -32,6 +32,7 @@ export class Session {
   readonly lab: Lab;
   readonly vm: Vm;
   readonly #journals = new Map<string, Journal>();
+  readonly #leftBehind: RunningVm[] = [];
   #running: RunningVm;
   #at: LabHost;
   #moves = 0;
@@ -83,6 +84,7 @@ export class Session {
     });
     if (result.receipt.outcome.kind === 'moved') this.#at = to;
     this.#running = result.running;
+    if (result.leftBehind) this.#leftBehind.push(result.leftBehind);
     return result;
   }
 
@@ -96,7 +98,7 @@ export class Session {
 
   async close(): Promise<void> {
     try {
-      await endVm(this.#running);
+      for (const vm of [this.#running, ...this.#leftBehind]) await endVm(vm);
     } finally {
       for (const journal of this.#journals.values()) journal.close();
       this.lab.close();

@@ -25,7 +25,7 @@ const forward = ran(
 const parts: ReceiptParts = {
   move: 'a1b2c3', vm: 'web-1', from: 'host-a', to: 'host-b', outcome: { kind: 'moved' }, startedAt: ms(900), preparing: ms(910),
   endedAt: ms(1090), run: forward, ledger: [entry(0, 0)], redirected: [50, 4], delivered: [50, 4],
-  untaken: [false, false], abilitiesMissing: [],
+  untaken: [false, false], warnings: [],
 };
 
 test('the phases follow each other without a gap, each at the host that does the work', () => {
@@ -62,7 +62,7 @@ test('on the way back each NIC has its own frames, and its own losses', () => {
 });
 
 test('what QEMU lacks is noted', () => {
-  assert.deepEqual(buildReceipt({ ...parts, abilitiesMissing: ['switchover-ack'] }).notes, ['This QEMU lacks switchover-ack']);
+  assert.deepEqual(buildReceipt({ ...parts, warnings: ['it may swap'] }).notes, ['it may swap']);
 });
 
 const switchedByItself = ran(['copying', 'redirecting', 'stopping', 'finishing', 'committing', 'done'], { unwatched: true });

@@ -32,7 +32,7 @@ function drive(change: { readonly announce?: () => void; readonly copies?: () =>
   const options = {
     policy, now: () => ms(performance.timeOrigin + performance.now()),
     source: {
-      running: { qemu: source.qemu, ...withoutNic }, redirect: nothing, tapsWaiting: () => false, groupFrames: () => [0], endGroupRedirect: nothing,
+      running: { qemu: source.qemu, ...withoutNic }, redirect: nothing, flush: nothing, tapsWaiting: () => false, groupFrames: () => [0], endGroupRedirect: nothing,
       redirectedFrames: () => [0],
     },
     destination: {
