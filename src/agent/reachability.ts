@@ -8,8 +8,7 @@
  */
 import { type Milliseconds, ms } from '../base/units.ts';
 import type { Host } from '../host/host.ts';
-import { KernelRefused, Netlink } from '../host/netlink.ts';
-import { NLM_F_CREATE, NLM_F_REPLACE, concat, u16, u32, u8 } from '../host/netlink-message.ts';
+import { KernelRefused } from '../host/netlink.ts';
 import type { VmTap } from '../host/vm-tap.ts';
 import type { HostProbe } from '../model/move.ts';
 import type { Vm } from '../model/vm.ts';
@@ -26,14 +25,6 @@ import { DecodeError } from '../wire/wire.ts';
 export const WATCH_INTERVAL = 50;
 export const AWAIT_INTERVAL = 20;
 export const AWAIT_LIMIT = 2000;
-
-// linux/rtnetlink.h, linux/neighbour.h
-const RTM_NEWNEIGH = 28;
-const RTM_DELNEIGH = 29;
-const AF_BRIDGE = 7;
-const NDA_LLADDR = 2;
-const NTF_MASTER = 0x04;
-const NUD_PERMANENT = 0x80;
 
 /** What is needed of a RunningVm. */
 export interface ProbedVm {
@@ -63,7 +54,7 @@ export class ReachabilityProbe {
   readonly #frame: Uint8Array;
   readonly #toTap: PacketSocket;
   readonly #atBridge: PacketSocket;
-  readonly #own: BridgeAddress | undefined;
+  readonly #own: { close(): void } | undefined;
   readonly #sent: Milliseconds[] = [];
   readonly #answers: Milliseconds[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -104,7 +95,7 @@ export class ReachabilityProbe {
       this.#toTap = opened(host.native.packetSocket(host.netns, { ifindex: tap.index, protocol: 0, bypassQdisc: true }));
       const protocol = address.family === 4 ? EtherType.arp : EtherType.ipv6;
       this.#atBridge = opened(host.native.packetSocket(host.netns, { ifindex: tap.bridge, protocol }));
-      this.#own = address.family === 4 ? undefined : opened(new BridgeAddress(host, tap.index, asker));
+      this.#own = address.family === 4 ? undefined : opened(ownAtBridge(host, tap.index, asker));
     } catch (error) {
       for (const thing of open) thing.close();
       throw error;
@@ -248,42 +239,16 @@ export function linkLocal(mac: MacAddress): Ipv6Address {
 /** Locally administered, neither the guest's nor, as fe:…, its tap's. */
 const askingMac = (guest: MacAddress): MacAddress => MacAddress.of(Uint8Array.of(0xfa, ...guest.bytes().subarray(1)));
 
-/**
- * Makes a MAC one of the bridge's own, until `close`: frames to it from any port go up to the bridge and no further, for it is
- * no device's MAC, and the host's stack drops them as another host's (PACKET_OTHERHOST). A mute port takes it too.
- */
-class BridgeAddress {
-  readonly #netlink: Netlink;
-  readonly #port: number;
-  readonly #mac: MacAddress;
-
-  constructor(host: Host, port: number, mac: MacAddress) {
-    this.#netlink = new Netlink(host.native, host.netns);
-    this.#port = port;
-    this.#mac = mac;
-    try {
-      this.#change('make', RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
-    } catch (error) {
-      this.#netlink.close();
-      throw error;
-    }
-  }
-
-  close(): void {
-    try {
-      this.#change('unmake', RTM_DELNEIGH);
-    } catch (error) {
-      if (!(error instanceof KernelRefused)) throw error; // gone with its port
-    } finally {
-      this.#netlink.close();
-    }
-  }
-
-  #change(verb: string, type: number, flags = 0): void {
-    this.#netlink.change({
-      what: `${verb} ${this.#mac} a local address of the bridge`, type, flags,
-      header: concat(u8(AF_BRIDGE), u8(0), u16(0), u32(this.#port), u16(NUD_PERMANENT), u8(NTF_MASTER), u8(0)),
-      attributes: [[NDA_LLADDR, this.#mac.bytes()]],
-    });
-  }
+/** See Bridges.own; until `close`. */
+function ownAtBridge({ bridges }: Host, port: number, mac: MacAddress): { close(): void } {
+  bridges.own(port, mac);
+  return {
+    close() {
+      try {
+        bridges.disown(port, mac);
+      } catch (error) {
+        if (!(error instanceof KernelRefused)) throw error; // gone with its port
+      }
+    },
+  };
 }

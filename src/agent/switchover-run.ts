@@ -28,6 +28,8 @@ export interface SwitchoverRunOptions {
 
 /** Between two looks at the taps: a frame gets from the filter into the queue, or from QEMU's hand into the guest, in less. */
 const TAP_INTERVAL = 0.15;
+/** How long, on the way back, a guest that hardly keeps up may take to read its taps: nobody but it waits, and it runs. ms. */
+const SETTLING = 2000;
 /** For QEMU's answers that a healthy QEMU gives at once. */
 const ANSWER = seconds(30);
 /** A QEMU closes QMP a little before it is gone. */
@@ -247,7 +249,7 @@ export class SwitchoverRun {
     const { running } = await source.running.qemu.qmp.execute('query-status');
     if (!running) return;
     source.flush();
-    for (const until = performance.now() + this.#o.policy.maxEmptying; source.tapsWaiting() && performance.now() < until; ) await pause(1);
+    for (const until = performance.now() + SETTLING; source.tapsWaiting() && performance.now() < until; ) await pause(1);
   }
 
   /** Waits as told, or until a pass ends: the first answer after that is the true one. */

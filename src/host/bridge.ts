@@ -6,6 +6,7 @@ import { NLM_F_CREATE, NLM_F_REPLACE, concat, decodeAttributes, readNumber, u16,
 
 const RTM_SETLINK = 19;
 const RTM_NEWNEIGH = 28;
+const RTM_DELNEIGH = 29;
 const RTM_GETNEIGH = 30;
 const AF_BRIDGE = 7;
 const IFLA_PROTINFO = 12;
@@ -14,6 +15,7 @@ const NDA_LLADDR = 2;
 const NTF_SELF = 0x02;
 const NTF_MASTER = 0x04;
 const NUD_REACHABLE = 0x02;
+const NUD_PERMANENT = 0x80;
 
 /** `disabled` (BR_STATE_DISABLED) lets nothing in or out: the port is mute. */
 export type PortState = 'disabled' | 'forwarding';
@@ -47,6 +49,25 @@ export class Bridges {
     this.#netlink.change({
       what: `put ${mac} behind bridge port ${port}`, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE,
       header: ndmsg(port, NUD_REACHABLE, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
+    });
+  }
+
+  /**
+   * Makes `mac` one of the bridge's own, until `disown` or the port's end: frames to it from any port go up to the bridge and no
+   * further, for it is no device's MAC, and the host's stack drops them as another host's (PACKET_OTHERHOST). Of a mute port too.
+   */
+  own(port: number, mac: MacAddress): void {
+    this.#netlink.change({
+      what: `make ${mac} a local address of the bridge of port ${port}`, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE,
+      header: ndmsg(port, NUD_PERMANENT, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
+    });
+  }
+
+  /** Throws KernelRefused when it is not there, or the port is gone. */
+  disown(port: number, mac: MacAddress): void {
+    this.#netlink.change({
+      what: `unmake ${mac} a local address of the bridge of port ${port}`, type: RTM_DELNEIGH,
+      header: ndmsg(port, NUD_PERMANENT, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
     });
   }
 

@@ -2,7 +2,7 @@
 import { clientTrouble } from '../cli/cli.ts';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ms } from '../base/units.ts';
-import type { BenchResult } from './bench.ts';
+import type { BenchResult } from './bench-result.ts';
 import { holdings, leaks } from './leftovers.ts';
 import { Prober } from './prober.ts';
 import type { Session, SessionMove } from './session.ts';

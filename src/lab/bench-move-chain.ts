@@ -1,7 +1,7 @@
 /** Many moves in a row under open TCP sessions: all alive at the end, nothing left behind. */
 import { clientTrouble } from '../cli/cli.ts';
 import { losses, lossless } from '../model/move.ts';
-import type { BenchResult } from './bench.ts';
+import type { BenchResult } from './bench-result.ts';
 import { holdings, leaks } from './leftovers.ts';
 import { Prober } from './prober.ts';
 import type { Session } from './session.ts';

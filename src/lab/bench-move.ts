@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Receipt } from '../model/move.ts';
 import { losses, lossless } from '../model/move.ts';
 import { kernelNative } from '../native/kernel.ts';
-import type { BenchResult, Target } from './bench.ts';
+import type { BenchResult, Target } from './bench-result.ts';
 import { chain } from './bench-move-chain.ts';
 import { wayBack } from './bench-move-back.ts';
 import { labAccelerator, labVm, withSharedDisk } from './guest-image.ts';

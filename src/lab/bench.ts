@@ -3,20 +3,8 @@ import { parseArgs } from 'node:util';
 import { formatError } from '../base/error.ts';
 import { formatTable, left } from '../cli/cli.ts';
 import { benchMove } from './bench-move.ts';
+import type { BenchResult } from './bench-result.ts';
 import { sweep } from './topology.ts';
-
-export interface Target {
-  readonly name: string;
-  readonly want: string;
-  readonly got: string;
-  readonly ok: boolean;
-}
-
-export interface BenchResult {
-  readonly bench: string;
-  readonly figures: Readonly<Record<string, number>>;
-  readonly targets: readonly Target[];
-}
 
 const benches: Readonly<Record<string, (runs: number, say: (line: string) => void) => Promise<BenchResult>>> = { move: benchMove };
 

@@ -19,7 +19,7 @@ const BOOT_TIMEOUT = 60_000;
 
 export const labPolicy: MovePolicy = {
   lastPass: ms(4), patience: seconds(8), lastPassLate: ms(20), maxCopy: seconds(30),
-  maxPause: ms(300), maxEmptying: ms(50), quiet: ms(100), maxDrain: seconds(5), drainInterval: ms(20),
+  maxPause: ms(300), maxEmptying: ms(300), quiet: ms(100), maxDrain: seconds(5), drainInterval: ms(20),
 };
 
 export interface SessionMove {
