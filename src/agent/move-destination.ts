@@ -4,6 +4,8 @@ import type { Link } from '../host/link.ts';
 import type { Vm } from '../model/vm.ts';
 import type { ReceivedFrame } from '../native/native.ts';
 import { announcementFrames } from '../wire/announce.ts';
+import { groupQueryFrames } from '../wire/group-query.ts';
+import { MacAddress } from '../wire/mac-address.ts';
 import { PrimingFailed } from './errors.ts';
 import { Injector } from './injector.ts';
 import type { Journal } from './journal.ts';
@@ -18,6 +20,8 @@ export class MoveDestination {
   readonly #tunnels: Link[] = [];
   readonly #injectors: Injector[] = [];
   readonly #uplink: number;
+  /** Per NIC: how many stand at the head of its tap. */
+  readonly #queries: number[] = [];
 
   private constructor(running: RunningVm, id: string, journal: Journal, uplink: number) {
     this.running = running;
@@ -39,6 +43,11 @@ export class MoveDestination {
         const injector = new Injector(host, tap);
         destination.#injectors.push(injector);
         if (!(await injector.prime(nic))) throw new PrimingFailed(tap.tap.name);
+        // Before all held frames: the guest reads them first when it runs, and reports its groups, by which snooping switches learn
+        // the new port. They go to the guest alone and never leave this host.
+        const queries = groupQueryFrames(nic, MacAddress.of(host.links.get(tap.tap.name).address));
+        for (const frame of queries) injector.put({ frame, vnetHeader: new Uint8Array(), packetType: 0, timestamp: 0 });
+        destination.#queries[i] = queries.length;
         const tunnel = host.createTunnel({ name: `gx-${tunnels.id}-${i}`, vni: tunnels.vni + i, local: tunnels.destination, remote: tunnels.source, mtu: nic.mtu });
         destination.#tunnels.push(tunnel);
         host.traffic.attach(tunnel.index);
@@ -47,6 +56,7 @@ export class MoveDestination {
       return destination;
     } catch (error) {
       await destination.abort();
+      await destination.discard();
       throw error;
     }
   }
@@ -80,6 +90,11 @@ export class MoveDestination {
     this.#journal.decide(this.#id, this.running.vm.name, 'aborted');
     await this.running.qemu.kill();
     this.running.qemu.close();
+    // A primed tap keeps its frames, so the first are the queries: what stays is what others sent.
+    for (const [i, count] of this.#queries.splice(0).entries()) {
+      const tap = this.running.taps[i]?.tap;
+      for (let n = 0; n < count && tap?.readable(); n++) tap.read();
+    }
   }
 
   /** Takes what a tap holds, in order. Only when QEMU is gone. */

@@ -41,6 +41,8 @@ export interface MoveOptions {
   readonly runDirectory: string;
   readonly policy: MovePolicy;
   readonly onProgress?: (progress: MoveProgress) => void;
+  /** Whether the hosts ask the guest themselves when it answers; not needed, and some work for it, where a prober watches. Default true. */
+  readonly hostProbes?: boolean;
   /** Aborting it before the commit takes the move back. */
   readonly signal?: AbortSignal;
 }
@@ -78,7 +80,7 @@ export async function move(options: MoveOptions): Promise<MoveResult> {
   const paths = [...source.ledgerPaths(), ...destination.ledgerPaths()];
   const before = readLedger(paths);
   const { onProgress, signal } = options;
-  const run = new SwitchoverRun({ ...prepared, now, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) });
+  const run = new SwitchoverRun({ ...prepared, now, hostProbes: options.hostProbes ?? true, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) });
   // From here on the machine alone says what may be undone: nothing below may end a QEMU but by its word.
   const end = await run.toEnd(() => outgoing.migrate(uri));
   const receipt = buildReceipt({

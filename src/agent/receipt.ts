@@ -48,7 +48,7 @@ export function buildReceipt(parts: ReceiptParts): Receipt {
     },
     times: {
       total: ms((run.resumedAt ?? endedAt) - parts.startedAt),
-      redirectToStop: between(at('redirecting'), run.stoppedAt),
+      redirectToStop: between(run.redirectedAt, run.stoppedAt),
       lastPass: between(run.stoppedAt, run.preSwitchoverAt),
       deviceState: between(run.preSwitchoverAt, run.sentAt),
       load: between(run.sentAt, run.loadedAt),

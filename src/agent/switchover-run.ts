@@ -20,6 +20,8 @@ export interface SwitchoverRunOptions {
   readonly outgoing: OutgoingMigration;
   readonly incoming: IncomingMigration;
   readonly policy: SwitchoverPolicy;
+  /** Whether the hosts ask the guest themselves when it answers. */
+  readonly hostProbes: boolean;
   /** CLOCK_REALTIME in ms. */
   readonly now: () => Milliseconds;
   readonly onProgress?: (progress: { readonly phase: SwitchoverState['phase']; readonly sample?: MigrationSample }) => void;
@@ -28,6 +30,8 @@ export interface SwitchoverRunOptions {
 
 /** Between two looks at the taps: a frame gets from the filter into the queue, or from QEMU's hand into the guest, in less. */
 const TAP_INTERVAL = 0.15;
+/** How long the redirect may wait for a moment at which the taps are empty, ms. */
+const LULL = 20;
 /** How long, on the way back, a guest that hardly keeps up may take to read its taps: nobody but it waits, and it runs. ms. */
 const SETTLING = 2000;
 /** For QEMU's answers that a healthy QEMU gives at once. */
@@ -49,6 +53,8 @@ export class SwitchoverRun {
   readonly entered: { readonly phase: SwitchoverState['phase']; readonly at: Milliseconds }[] = [];
   /** STOP at the source, RESUME at the destination, and the migration's own steps, by QEMU's clock. */
   stoppedAt: Milliseconds | undefined;
+  /** The first filter of the redirect is about to be set, by our clock. */
+  redirectedAt: Milliseconds | undefined;
   preSwitchoverAt: Milliseconds | undefined;
   sentAt: Milliseconds | undefined;
   loadedAt: Milliseconds | undefined;
@@ -114,8 +120,10 @@ export class SwitchoverRun {
     const cancel = (): void => this.#post({ kind: 'cancel', reason: 'Cancelled' });
     signal?.addEventListener('abort', cancel);
     try {
-      this.#atSource = ReachabilityProbe.open(source.running);
-      this.#atDestination = ReachabilityProbe.open(destination.running);
+      if (this.#o.hostProbes) {
+        this.#atSource = ReachabilityProbe.open(source.running);
+        this.#atDestination = ReachabilityProbe.open(destination.running);
+      }
       for (const probe of this.#atSource) probe.watch();
       start().catch(async (error: unknown) => {
         await untilGone(source.running.qemu, error);
@@ -165,6 +173,9 @@ export class SwitchoverRun {
     switch (effect.do) {
       case 'sample': return this.#sample(effect.after);
       case 'redirect':
+        // A tap that is empty now will be so again soon: a guest that is behind gets a little time first, while nothing waits for it.
+        for (const until = performance.now() + LULL; source.tapsWaiting() && performance.now() < until; ) await shortPause(TAP_INTERVAL);
+        this.redirectedAt = this.#o.now();
         source.redirect();
         // Behind what was between the filter and the queue when the redirect came.
         await shortPause(TAP_INTERVAL);
@@ -224,7 +235,7 @@ export class SwitchoverRun {
       }
       case 'arm':
         clearTimeout(this.#deadline);
-        this.#deadline = setTimeout(() => this.#post({ kind: 'deadline' }), effect.at - this.#o.now());
+        this.#deadline = setTimeout(() => this.#post({ kind: 'deadline' }), Math.max(0, effect.at - this.#o.now()));
         return undefined;
       case 'disarm':
         clearTimeout(this.#deadline);

@@ -11,8 +11,7 @@ export async function chain(session: Session, moves: number, say: (line: string)
     const to = session.vm.nics[0]?.addresses[0];
     if (!to) throw new Error('The lab VM has no address');
     // The first moves open what is opened once.
-    await session.move();
-    await session.move();
+    for (const _host of session.lab.hosts) await session.move();
     const prober = await Prober.start(session.lab.client, { to, sessions: 16 });
     try {
       const before = holdings(session.lab);

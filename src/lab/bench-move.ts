@@ -58,7 +58,7 @@ async function plain(session: Session): Promise<Measured> {
 }
 
 async function godwit(session: Session): Promise<Measured> {
-  const { receipt } = await session.move();
+  const { receipt } = await session.move({ hostProbes: false });
   const stoppedAt = receipt.phases.find((p) => p.name === 'finishing')?.from ?? NaN;
   const stopToResume = receipt.times.stopToResume ?? NaN;
   return { stopToResume, total: receipt.times.total, stoppedAt, resumedAt: stoppedAt + stopToResume, receipt };

@@ -1,5 +1,6 @@
 /** The client's view: godwit-probe in the client's namespace, talking to godwit-guest in the VM. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { type Interface, createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { GodwitError } from '../base/error.ts';
@@ -75,7 +76,9 @@ export class Prober {
   /** Ends the streams, waits for stragglers, asks the guest what it got. */
   async stop(): Promise<ProbeResult> {
     this.#child.stdin.end('stop\n');
+    const closed = this.#child.exitCode === null ? once(this.#child, 'close') : undefined;
     const result = await this.#result();
+    await closed;
     this.#reader.close();
     return result;
   }

@@ -26,6 +26,7 @@ export interface SessionMove {
   readonly policy?: Partial<MovePolicy>;
   readonly onProgress?: (progress: MoveProgress) => void;
   readonly signal?: AbortSignal;
+  readonly hostProbes?: boolean;
 }
 
 export class Session {
@@ -76,11 +77,11 @@ export class Session {
     return hosts[(hosts.indexOf(this.#at) + 1) % hosts.length] ?? this.#at;
   }
 
-  async move({ policy, onProgress, signal }: SessionMove = {}, to = this.next): Promise<MoveResult> {
+  async move({ policy, onProgress, signal, hostProbes = true }: SessionMove = {}, to = this.next): Promise<MoveResult> {
     const result = await move({
       id: this.#id(), running: this.#running, to: to.host, sourceAddress: this.#at.address, destinationAddress: to.address,
       port: 4444, maxBandwidth: MAX_BANDWIDTH, journal: this.#journal(to), runDirectory: this.lab.directory,
-      policy: { ...labPolicy, ...policy }, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}),
+      policy: { ...labPolicy, ...policy }, hostProbes, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}),
     });
     if (result.receipt.outcome.kind === 'moved') this.#at = to;
     this.#running = result.running;

@@ -65,5 +65,6 @@ test('a queue at the destination that is too short is named, with what it droppe
   assert.ok(named.length > 0, JSON.stringify(losses(receipt)));
   assert.deepEqual(losses(receipt), named);
   const count = named.reduce((sum, entry) => sum + dropped(entry), 0);
-  assert.ok(seen.toGuest.lost > 0 && seen.toGuest.lost <= count, `${seen.toGuest.lost} lost, ${count} dropped`);
+  // The queue stays short when the receipt is written, and goes on dropping: so the client can have lost more.
+  assert.ok(seen.toGuest.lost > 0 && count > 0, `${seen.toGuest.lost} lost, ${count} dropped`);
 });

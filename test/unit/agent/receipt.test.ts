@@ -20,7 +20,7 @@ const entry = (droppedBefore: number, droppedAfter: number): LedgerEntry =>
 
 const forward = ran(
   ['copying', 'redirecting', 'emptying', 'stopping', 'finishing', 'committing', 'releasing', 'handing-over', 'draining', 'done'],
-  { stoppedAt: ms(1033), resumedAt: ms(1065), held: [30, 4], overlap: [1, 0] },
+  { redirectedAt: ms(1010), stoppedAt: ms(1033), resumedAt: ms(1065), held: [30, 4], overlap: [1, 0] },
 );
 const parts: ReceiptParts = {
   move: 'a1b2c3', vm: 'web-1', from: 'host-a', to: 'host-b', outcome: { kind: 'moved' }, startedAt: ms(900), preparing: ms(910),
