@@ -1,7 +1,7 @@
 /** The destination's side of a move: mute taps fed by tunnels, the incoming QEMU, the commit, the opening. Decides nothing. */
 import type { Host } from '../host/host.ts';
 import type { Link } from '../host/link.ts';
-import type { Vm } from '../model/vm.ts';
+import type { Nic, Vm } from '../model/vm.ts';
 import type { ReceivedFrame } from '../native/native.ts';
 import { announcementFrames } from '../wire/announce.ts';
 import { groupQueryFrames } from '../wire/group-query.ts';
@@ -13,6 +13,9 @@ import type { LedgerPath } from './ledger.ts';
 import type { MoveTunnels } from './move-source.ts';
 import { type RunningVm, endVm, placeVm } from './running-vm.ts';
 
+/** The round of announcements at which a guest that has sent nothing is asked for its groups all the same. */
+const ASK_ANYWAY = 4;
+
 export class MoveDestination {
   readonly running: RunningVm;
   readonly #id: string;
@@ -20,8 +23,10 @@ export class MoveDestination {
   readonly #tunnels: Link[] = [];
   readonly #injectors: Injector[] = [];
   readonly #uplink: number;
-  /** Per NIC: how many stand at the head of its tap. */
-  readonly #queries: number[] = [];
+  readonly #asked = new Set<number>();
+  /** Per NIC: frames that we have written as if the guest had sent them. */
+  readonly #announced: number[] = [];
+  #rounds = 0;
 
   private constructor(running: RunningVm, id: string, journal: Journal, uplink: number) {
     this.running = running;
@@ -43,11 +48,6 @@ export class MoveDestination {
         const injector = new Injector(host, tap);
         destination.#injectors.push(injector);
         if (!(await injector.prime(nic))) throw new PrimingFailed(tap.tap.name);
-        // Before all held frames: the guest reads them first when it runs, and reports its groups, by which snooping switches learn
-        // the new port. They go to the guest alone and never leave this host.
-        const queries = groupQueryFrames(nic, MacAddress.of(host.links.get(tap.tap.name).address));
-        for (const frame of queries) injector.put({ frame, vnetHeader: new Uint8Array(), packetType: 0, timestamp: 0 });
-        destination.#queries[i] = queries.length;
         const tunnel = host.createTunnel({ name: `gx-${tunnels.id}-${i}`, vni: tunnels.vni + i, local: tunnels.destination, remote: tunnels.source, mtu: nic.mtu });
         destination.#tunnels.push(tunnel);
         host.traffic.attach(tunnel.index);
@@ -77,12 +77,33 @@ export class MoveDestination {
     await qemu.cont();
   }
 
-  /** Says where the guest is now, as if the guest said it: its own bridge hears it first. */
+  /** Says where the guest is now, as if the guest said it: its own bridge hears it first. And asks the guest for its groups, once. */
   announce(): void {
+    this.#rounds++;
     for (const [i, { tap }] of this.running.taps.entries()) {
       const nic = this.running.vm.nics[i];
-      if (nic) for (const frame of announcementFrames(nic)) tap.write(frame);
+      if (!nic) continue;
+      for (const frame of announcementFrames(nic)) {
+        tap.write(frame);
+        this.#announced[i] = (this.#announced[i] ?? 0) + 1;
+      }
+      // Once the guest has sent something, or late enough: what it has to do first is to answer those who waited for it.
+      if (this.#rounds === ASK_ANYWAY || this.#guestHasSent(i)) this.#askForGroups(i, nic);
     }
+  }
+
+  #guestHasSent(nic: number): boolean {
+    const name = this.running.taps[nic]?.tap.name;
+    return name !== undefined && this.running.host.links.get(name).counters.rxPackets > (this.#announced[nic] ?? 0);
+  }
+
+  /** The guest reports its groups, by which snooping switches learn the new port. The queries go to it alone and never leave this host. */
+  #askForGroups(i: number, nic: Nic): void {
+    const [tap, injector] = [this.running.taps[i], this.#injectors[i]];
+    if (!tap || !injector || this.#asked.has(i)) return;
+    this.#asked.add(i);
+    const from = MacAddress.of(this.running.host.links.get(tap.tap.name).address);
+    for (const frame of groupQueryFrames(nic, from)) injector.put({ frame, vnetHeader: new Uint8Array(), packetType: 0, timestamp: 0 });
   }
 
   /** Durably gives the VM up: the record first, then QEMU is gone. The taps keep what they hold, for `takeHeld`. */
@@ -90,11 +111,6 @@ export class MoveDestination {
     this.#journal.decide(this.#id, this.running.vm.name, 'aborted');
     await this.running.qemu.kill();
     this.running.qemu.close();
-    // A primed tap keeps its frames, so the first are the queries: what stays is what others sent.
-    for (const [i, count] of this.#queries.splice(0).entries()) {
-      const tap = this.running.taps[i]?.tap;
-      for (let n = 0; n < count && tap?.readable(); n++) tap.read();
-    }
   }
 
   /** Takes what a tap holds, in order. Only when QEMU is gone. */

@@ -13,6 +13,7 @@ import type { MoveDestination } from './move-destination.ts';
 import type { MoveSource } from './move-source.ts';
 import { ReachabilityProbe, hostProbe } from './reachability.ts';
 import { type Returned, returnHeld } from './return-held.ts';
+import { raise } from './urgency.ts';
 
 export interface SwitchoverRunOptions {
   readonly source: MoveSource;
@@ -45,6 +46,8 @@ export class SwitchoverRun {
   #wake: (() => void) | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #state: SwitchoverState;
+  /** What takes precedence back from the threads that had it. */
+  readonly #urgent: (() => void)[] = [];
   /** Since the last sample was asked for. */
   #passEnded = false;
   #onPassEnd: (() => void) | undefined;
@@ -139,6 +142,7 @@ export class SwitchoverRun {
       }
       return this.#state;
     } finally {
+      this.#calmDown();
       clearTimeout(this.#deadline);
       signal?.removeEventListener('abort', cancel);
       for (const stop of unlisten) stop();
@@ -173,6 +177,7 @@ export class SwitchoverRun {
     switch (effect.do) {
       case 'sample': return this.#sample(effect.after);
       case 'redirect':
+        this.#urgent.push(raise(0), raise(qemu.pid));
         // A tap that is empty now will be so again soon: a guest that is behind gets a little time first, while nothing waits for it.
         for (const until = performance.now() + LULL; source.tapsWaiting() && performance.now() < until; ) await shortPause(TAP_INTERVAL);
         this.redirectedAt = this.#o.now();
@@ -187,6 +192,7 @@ export class SwitchoverRun {
       case 'stop':
         if (this.#state.phase === 'pausing') await this.#settleTaps();
         await qemu.stop({ timeout: ANSWER });
+        this.#calmDown();
         return { kind: 'stopped' };
       case 'continue':
         await outgoing.continueSwitchover();
@@ -243,6 +249,10 @@ export class SwitchoverRun {
       default:
         return unreachable(effect);
     }
+  }
+
+  #calmDown(): void {
+    for (const calm of this.#urgent.splice(0)) calm();
   }
 
   #closeProbes(): HostProbe[] {
