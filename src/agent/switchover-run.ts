@@ -77,7 +77,8 @@ export class SwitchoverRun {
   unwatched = false;
   /** Why the guest could not be announced, the first time. */
   announceFailure: string | undefined;
-  #opening: { at: Milliseconds; group: number[] } | undefined;
+  #groupBefore: number[] = [];
+  #openedAt: Milliseconds | undefined;
 
   constructor(options: SwitchoverRunOptions) {
     this.#o = options;
@@ -193,6 +194,9 @@ export class SwitchoverRun {
         if (this.#state.phase === 'pausing') await this.#settleTaps();
         await qemu.stop({ timeout: ANSWER });
         this.#calmDown();
+        // Not only from the opening on: a frame can reach the destination's port later than the source's by what the fabric and
+        // both hosts differ. So the count is a bound from above.
+        this.#groupBefore = source.groupFrames();
         return { kind: 'stopped' };
       case 'continue':
         await outgoing.continueSwitchover();
@@ -202,7 +206,7 @@ export class SwitchoverRun {
         return { kind: 'committed' };
       case 'release': {
         this.held = destination.deliveredFrames();
-        this.#opening = { at: this.#o.now(), group: source.groupFrames() };
+        this.#openedAt = this.#o.now();
         const released = destination.release();
         for (const probe of this.#atDestination) probe.awaitAnswer();
         await released;
@@ -211,8 +215,8 @@ export class SwitchoverRun {
       case 'end-group-redirect': {
         const group = source.groupFrames();
         source.endGroupRedirect();
-        this.overlap = group.map((n, i) => n - (this.#opening?.group[i] ?? n));
-        this.overlapTime = this.#opening && ms(this.#o.now() - this.#opening.at);
+        this.overlap = group.map((n, i) => n - (this.#groupBefore[i] ?? n));
+        this.overlapTime = this.#openedAt && ms(this.#o.now() - this.#openedAt);
         return { kind: 'group-ended' };
       }
       case 'announce':

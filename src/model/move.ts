@@ -38,7 +38,7 @@ export interface NicLedger {
   readonly held: number;
   /** … and after. */
   readonly drained: number;
-  /** Group frames that came both ways between the opening of the port and the end of the group redirect: at most this many twice. */
+  /** Group frames redirected from the guest's stop to the end of the group redirect: at most this many can have come both ways. */
   readonly overlap: number;
   /** Frames left in the destination's tap that the guest has not taken. */
   readonly untaken: boolean;
