@@ -44,16 +44,6 @@ export interface NicLedger {
   readonly untaken: boolean;
 }
 
-/** What a named prober saw of the move from outside. */
-export interface ProbeReport {
-  readonly name: string;
-  readonly sent: number;
-  readonly lost: number;
-  readonly duplicated: number;
-  readonly reordered: number;
-  readonly largestGap: Milliseconds;
-}
-
 /**
  * What the hosts saw of one NIC by asking the guest for an address of its: at the source every 50 ms until the redirect begins, at
  * the destination every 2 ms from the release to the first answer. Times are ms since the epoch, by the clock of the host where
