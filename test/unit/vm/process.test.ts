@@ -27,16 +27,23 @@ test('a process is known by more than its number', async () => {
 });
 
 test('a process that only waits to be reaped is none', async () => {
-  // The shell's child ends, and the program the shell turns into never asks for it.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 1000'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  try {
-    const [said] = await once(parent.stdout, 'data');
-    const pid = Number(said);
-    const deadline = performance.now() + 10_000;
-    while (!readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')) {
+  // The child ends when its input does, and that is when the shell, which might ask for it, has become a program that never does.
+  const parent = spawn('sh', ['-c', 'cat <&3 >&3 & echo $!; exec 3<&-; exec sleep 1000'], { stdio: ['ignore', 'pipe', 'inherit', 'pipe'] });
+  const deadline = performance.now() + 10_000;
+  const until = async (reached: () => boolean): Promise<void> => {
+    while (!reached()) {
       assert.ok(performance.now() < deadline);
       await setImmediate();
     }
+  };
+  try {
+    assert.ok(parent.stdout);
+    const [said] = await once(parent.stdout, 'data');
+    const pid = Number(said);
+    await until(() => readFileSync(`/proc/${parent.pid}/comm`, 'utf8') === 'sleep\n');
+    assert.notEqual(identifyProcess(pid), undefined);
+    parent.stdio[3]?.destroy();
+    await until(() => readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z '));
     assert.equal(identifyProcess(pid), undefined);
   } finally {
     parent.kill('SIGKILL');
