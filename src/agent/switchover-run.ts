@@ -1,4 +1,8 @@
-/** Runs the switchover machine of one move against the real ends: events in, effects out, times kept. Decides nothing. */
+/**
+ * Runs the switchover machine of one move against the real ends: events in, effects out, times kept. What is done, and in which
+ * order, the machine decides; the driver only waits, within bounds, for a good moment to begin a redirect, or to stop a guest that
+ * is on its way back.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import { formatError, unreachable } from '../base/error.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
@@ -65,7 +69,7 @@ export class SwitchoverRun {
   lastSample: MigrationSample | undefined;
   /** Per NIC: out of the tunnel before the port was opened. */
   held: number[] = [];
-  /** Per NIC: group frames redirected while the port was open already. */
+  /** Per NIC: group frames redirected from the guest's stop on; a bound from above of those that came both ways. */
   overlap: number[] = [];
   overlapTime: Milliseconds | undefined;
   returned: Returned | undefined;

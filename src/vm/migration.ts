@@ -12,8 +12,8 @@
  * caught up goes on syncing as fast as it can, some thousand times a second, so do not leave it so for longer than needed.
  *
  * A QEMU without it (`abilities.hold` false) can go to `pre-switchover` by itself. Such a guest arrives *running*: that it
- * ran was noted before it was stopped, and a `stop` in `pre-switchover` is not noted any more. Whoever cannot have it start
- * unasked has to `cancel` there; the source then runs on.
+ * ran was noted before it was stopped, and a `stop` in `pre-switchover` is not noted any more. A destination started with
+ * `incoming: 'paused'` keeps it still all the same, until `cont`.
  *
  * QEMU: docs/devel/migration/main.rst, qapi/migration.json.
  */
