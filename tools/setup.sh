@@ -189,4 +189,4 @@ packages gcc libc6-dev
 sh tools/build-native.sh
 [ "$level" != native ] || exit 0
 lab
-[ "$level" != all ] || packages procps
+[ "$level" != all ] || packages procps strace
