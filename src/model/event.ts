@@ -1,0 +1,17 @@
+/** What happened, for people: one line each, kept in order. */
+import type { Kind, Resource } from './resource.ts';
+
+export type Severity = 'info' | 'warning' | 'alarm';
+
+export interface EventSpec {
+  /** By the server's clock, ms since the epoch. */
+  readonly at: number;
+  readonly severity: Severity;
+  readonly about: { readonly kind: Kind; readonly name: string };
+  readonly host?: string;
+  /** One word for programs, CamelCase as kubectl has it: `Started`, `MoveFailed`, `AgentSilent`. */
+  readonly reason: string;
+  readonly message: string;
+}
+/** Its name is its place in the order: 16 digits. */
+export type EventResource = Resource<'Event', EventSpec, never>;

@@ -1,0 +1,45 @@
+/** A host: comes into being when its agent joins; the administrator may change what is in its spec. */
+import { Type, type Static } from 'typebox';
+import { Rate } from './quantity.ts';
+import { closed, declaration, type Resource } from './resource.ts';
+
+export const HostSpec = Type.Object(
+  {
+    address: Type.String({ description: 'IP address on the network that carries migrations and tunnels' }),
+    peerPort: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535, default: 7444, description: 'where the other agents reach this one' })),
+    maxBandwidth: Type.Optional({ ...Rate, default: '1Gbit/s', description: 'of all moves of this host together, per direction' }),
+    moves: Type.Optional(Type.Integer({ minimum: 1, maximum: 16, default: 2, description: 'moves at a time, in and out together' })),
+  },
+  closed,
+);
+export type HostSpec = Static<typeof HostSpec>;
+export const HostDeclaration = declaration('Host', HostSpec);
+
+/** What the agent found when it started and measures since. All sizes in bytes, times in ms. */
+export interface HostStatus {
+  /** `silent`: its agent has not reported for longer than the policy allows; what runs there is not known, and not touched. */
+  readonly state: 'ready' | 'silent';
+  /** By the server's clock. */
+  readonly lastReport: number;
+  readonly agent: {
+    readonly version: string;
+    /** New at every start of the agent. */
+    readonly instance: string;
+    readonly startedAt: number;
+    /** User + system time since its start, and resident memory: the agent's own cost. */
+    readonly cpuTime: number;
+    readonly residentMemory: number;
+    /** The longest its event loop was late since its last report, in ms. */
+    readonly lateness?: number;
+  };
+  readonly qemu: string;
+  readonly kernel: string;
+  readonly cpu: string;
+  readonly cpus: number;
+  readonly accelerators: readonly string[];
+  readonly memory: number;
+  readonly freeMemory: number;
+  readonly bridges: Readonly<Record<string, { readonly mtu: number }>>;
+  readonly missingFeatures: readonly string[];
+}
+export type HostResource = Resource<'Host', HostSpec, HostStatus>;
