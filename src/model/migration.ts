@@ -29,7 +29,7 @@ export type MigrationEnd =
   /** A dry run's: it could go. */
   | { readonly kind: 'possible'; readonly warnings: readonly string[]; readonly notes: readonly string[] }
   /** Nothing of the VM runs any more: its QEMU ended before it was handed over, or right after. */
-  | { readonly kind: 'dead'; readonly reason: string }
+  | { readonly kind: 'dead'; readonly reason: string; readonly at: 'source' | 'destination' }
   /** It is there and does not run: for a person to look at. */
   | { readonly kind: 'stranded'; readonly reason: string };
 

@@ -6,8 +6,10 @@ export type MoveOutcome =
   | { readonly kind: 'moved'; readonly undrained?: string }
   /** Back at the source, running; `reason` says why. */
   | { readonly kind: 'rolled-back'; readonly reason: string }
-  /** Past the commit point and not running: for a person to look at. */
-  | { readonly kind: 'stranded'; readonly reason: string };
+  /** It is there and does not run: for a person to look at. */
+  | { readonly kind: 'stranded'; readonly reason: string }
+  /** Its QEMU ended, at one end before the commit or at the other after it: it runs nowhere. */
+  | { readonly kind: 'dead'; readonly reason: string; readonly at: 'source' | 'destination' };
 
 /** A step of the move as it happened, by the clock of the host named. Times are ms since the epoch, with fractions. */
 export interface Phase {
@@ -124,7 +126,7 @@ export const wentBack = (receipt: Receipt): readonly LedgerEntry[] => receipt.le
  */
 export function lossless(receipt: Receipt): boolean {
   const { outcome, ledger, nics, unwatched } = receipt;
-  return outcome.kind !== 'stranded'
+  return outcome.kind !== 'stranded' && outcome.kind !== 'dead'
     && (outcome.kind !== 'moved' || outcome.undrained === undefined)
     && !unwatched
     && (nics.length === 0 || ledger.length > 0)

@@ -1,20 +1,25 @@
 /**
  * protocol/: how peers behave, as state machines: (state, event, now) → (state, effects). No I/O, no clock.
  *
- * The switchover of one live migration, from the running copy to the last drained frame, or back to where it began.
+ * The switchover of one live migration, from the running copy to the last drained frame, or back to where it began. It is run by
+ * the source's agent; the destination answers for its own side and, once permitted and loaded, commits by itself.
  *
- *   copying ─ redirecting ─ emptying ─ stopping ─ finishing ─ committing ─ releasing ─ handing-over ─ draining ─ done
- *      │           │            │          │           │
- *      └───────────┴────────────┴──────────┴───────────┴── cancelling ─ aborting ─ pausing ─ returning ─ resuming ─ rolled-back
+ *   copying ─ permitting ─ redirecting ─ emptying ─ stopping ─ finishing ─ handing-over ─ draining ─ done
+ *      │           │            │           │          │           │            ↑
+ *      └───────────┴────────────┴───────────┴──────────┴───────────┴─ aborting ⇄ in-doubt
+ *                                                                        └ cancelling ─ pausing ─ returning ─ resuming ─ rolled-back
  *
  * Invariants
  * - Godwit picks the moment: `stop` is sent only after the redirect of all NICs was acknowledged and every source tap was
  *   seen empty. A guest that stands still before that is taken back: frames may sit in its taps or in QEMU, where nobody
  *   fetches them. Only where QEMU cannot be kept from switching (`selfSwitch: 'accept'`) is it redirected at once and moved,
  *   `unwatched`: what came before the redirect is then lost, uncounted.
- * - The commit point is the answer to `commit`. Before it every way out ends with the guest at the source; after it none does:
- *   whatever fails then is reported as `stranded`, and the destination is the only one that may run.
- * - The source runs on only after `abort-destination` was answered: the destination's QEMU is gone by then.
+ * - The commit point is a record in the destination's journal, and the destination's alone. It can be written only between
+ *   `permit` and the answer to `abort-destination`. That answer is the journal's word: `aborted`, and the guest is the source's
+ *   again; or `committed`, and the move goes on, whatever was wrong. It is had before the copy is cancelled: a QEMU that stopped the
+ *   guest by itself lets it run on when its copy is cancelled or fails.
+ * - Without that word nothing runs: `in-doubt` asks until it has it. Before `stop` there is nothing to doubt: the source sends
+ *   its last page after that.
  * - Frames that were redirected come back before the guest does, in the order in which they came (`return-held`).
  * - Group frames are handed over once: after the destination's ports are open, the source's group redirect ends.
  */
@@ -25,33 +30,44 @@ import { type Convergence, type CopySample, judge, type SwitchPolicy, unconverge
 export type SwitchoverState =
   | { readonly phase: 'copying'; readonly convergence: Convergence }
   /** `stopped`: the guest stands still, unasked; `waits`: QEMU waits for leave to send the device state. */
+  | { readonly phase: 'permitting'; readonly stopped: boolean; readonly waits: boolean }
   | { readonly phase: 'redirecting'; readonly stopped: boolean; readonly waits: boolean }
   | { readonly phase: 'emptying'; readonly since: Milliseconds; readonly empties: number }
   /** `unwatched`: the guest stood still before its taps were seen empty. */
   | { readonly phase: 'stopping'; readonly waits: boolean; readonly unwatched: boolean }
-  | { readonly phase: 'finishing'; readonly loaded: boolean; readonly sourceDone: boolean }
-  | { readonly phase: 'committing' }
-  | { readonly phase: 'releasing' }
+  /** `guestGone`: the source's QEMU has ended; whether it had sent everything only the destination can tell. */
+  | { readonly phase: 'finishing'; readonly sourceDone: boolean; readonly guestGone: boolean }
   | { readonly phase: 'handing-over' }
   | { readonly phase: 'draining'; readonly through: number; readonly quietSince: Milliseconds; readonly since: Milliseconds; readonly announced: number }
   /** `undrained`: why the redirect ends although frames may still come the old way. */
   | { readonly phase: 'done'; readonly undrained?: string }
-  | { readonly phase: 'stranded'; readonly reason: string }
   | { readonly phase: 'cancelling'; readonly why: RollBack }
   | { readonly phase: 'aborting'; readonly why: RollBack }
+  | { readonly phase: 'in-doubt'; readonly why: RollBack }
   | { readonly phase: 'pausing'; readonly why: RollBack }
   | { readonly phase: 'returning'; readonly why: RollBack }
   | { readonly phase: 'resuming'; readonly why: RollBack }
-  | { readonly phase: 'rolled-back'; readonly reason: string };
+  | { readonly phase: 'rolled-back'; readonly reason: string }
+  /** The guest is at the source, and nobody can say whether it runs: for a person to look at. */
+  | { readonly phase: 'stranded'; readonly reason: string }
+  /** The guest is gone. `at` the destination, it had been taken over: what is left of it at the source must never run again. */
+  | { readonly phase: 'dead'; readonly reason: string; readonly at: 'source' | 'destination' };
 
 /** What has to be undone, and why. */
-interface RollBack {
+export interface RollBack {
   readonly reason: string;
   readonly redirected: boolean;
+  /** The destination may have committed: it has leave to, and the guest was told to stop. */
+  readonly permitted: boolean;
+  /** The source's QEMU has ended: unless the destination has committed, there is nothing to come back. */
+  readonly guestGone: boolean;
+  /** The destination's QEMU has ended: if the destination had committed, the guest went with it. */
+  readonly destinationGone: boolean;
 }
 
 export type SwitchoverEvent =
   | { readonly kind: 'sample'; readonly sample: CopySample }
+  | { readonly kind: 'permitted' }
   | { readonly kind: 'redirected' }
   /** Is a frame waiting in any of the source's taps? */
   | { readonly kind: 'taps'; readonly waiting: boolean }
@@ -60,13 +76,13 @@ export type SwitchoverEvent =
   /** The source's QEMU waits for leave to send the device state. */
   | { readonly kind: 'pre-switchover' }
   | { readonly kind: 'source-completed' }
-  | { readonly kind: 'loaded' }
+  /** The destination's journal says so, unasked or in answer to `abort-destination` or `ask`. The guest runs there. */
   | { readonly kind: 'committed' }
-  | { readonly kind: 'released' }
   | { readonly kind: 'group-ended' }
   /** Frames that have gone through all tunnels so far. */
   | { readonly kind: 'drain'; readonly through: number }
   | { readonly kind: 'cancelled' }
+  /** The destination's journal says so, and its QEMU is gone. */
   | { readonly kind: 'aborted' }
   | { readonly kind: 'returned' }
   | { readonly kind: 'resumed' }
@@ -78,25 +94,28 @@ export type SwitchoverEvent =
   /** A QEMU is gone, asked or not. */
   | { readonly kind: 'source-ended' }
   | { readonly kind: 'destination-ended' }
+  /** The destination cannot be spoken with. */
+  | { readonly kind: 'destination-lost'; readonly reason: string }
   /** The deadline that was armed has passed. */
   | { readonly kind: 'deadline' };
 
 export type SwitchoverEffect =
   /** Ask the source's QEMU how far it is; not before `after`, or at once when a pass ends. */
   | { readonly do: 'sample'; readonly after: Milliseconds }
+  /** Remember durably that the destination may commit from now on; then tell it. */
+  | { readonly do: 'permit' }
   | { readonly do: 'redirect' }
   | { readonly do: 'poll-taps' }
   | { readonly do: 'stop' }
   | { readonly do: 'continue' }
-  /** Destination: write and sync the record that it is its VM from now on. */
-  | { readonly do: 'commit' }
-  /** Destination: open the ports, teach the bridge, `cont`: in this order. */
-  | { readonly do: 'release' }
   | { readonly do: 'end-group-redirect' }
   | { readonly do: 'announce' }
   | { readonly do: 'read-drain'; readonly after: Milliseconds }
   | { readonly do: 'cancel-copy' }
+  /** Answered by `aborted` or `committed`. */
   | { readonly do: 'abort-destination' }
+  /** The same, a little later. */
+  | { readonly do: 'ask' }
   | { readonly do: 'return-held' }
   | { readonly do: 'resume-source' }
   | { readonly do: 'arm'; readonly at: Milliseconds }
@@ -131,38 +150,47 @@ export function begin(): Step {
   return [{ phase: 'copying', convergence: unconverged }, { do: 'sample', after: AT_ONCE }];
 }
 
+/** After a restart of the source's agent: nothing is known but what is written down. The move goes back, or turns out to be committed. */
+export function beginBack(why: RollBack): Step {
+  return back(why);
+}
+
 /** Events that belong to no transition of the state are ignored: answers that come late, QEMU's word repeated. */
 export function step(state: SwitchoverState, event: SwitchoverEvent, now: Milliseconds, policy: SwitchoverPolicy): Step {
-  if (event.kind === 'failed') return event.during === state.phase ? interrupted(state, event.reason) : [state];
-  if (event.kind === 'copy-failed') return settled(state) ? [state] : interrupted(state, event.reason);
-  if (event.kind === 'source-ended') return sourceSpent(state) ? [state] : interrupted(state, 'The QEMU at the source ended');
-  if (event.kind === 'destination-ended') return 'why' in state ? [state] : lost(state, 'The QEMU at the destination ended');
-  if (event.kind === 'cancel') return settled(state) ? [state] : interrupted(state, event.reason);
-  if (event.kind === 'deadline') {
-    return state.phase === 'stopping' || state.phase === 'finishing' ? interrupted(state, 'The pause outgrew its limit') : [state];
+  switch (event.kind) {
+    case 'failed': return event.during === state.phase ? interrupted(state, event.reason) : [state];
+    case 'copy-failed':
+    case 'cancel': return settled(state) ? [state] : interrupted(state, event.reason);
+    case 'destination-lost': return 'why' in state || isEnd(state) ? [state] : interrupted(state, event.reason);
+    case 'destination-ended': return destinationEnded(state);
+    case 'source-ended': return sourceEnded(state);
+    case 'deadline': return state.phase === 'stopping' || state.phase === 'finishing' ? interrupted(state, 'The pause outgrew its limit') : [state];
+    default: break;
   }
   switch (state.phase) {
     case 'copying': {
       if (standsStill(event)) {
         return policy.selfSwitch === 'refuse'
-          ? rollBack({ reason: UNASKED, redirected: false })
-          : [{ phase: 'redirecting', stopped: true, waits: event.kind === 'pre-switchover' }, { do: 'redirect' }];
+          ? interrupted(state, UNASKED)
+          : [{ phase: 'permitting', stopped: true, waits: event.kind === 'pre-switchover' }, { do: 'permit' }];
       }
       if (event.kind !== 'sample') return [state];
       const verdict = judge(state.convergence, event.sample, policy);
       switch (verdict.decide) {
         case 'wait': return [{ phase: 'copying', convergence: verdict.convergence }, { do: 'sample', after: verdict.after }];
-        case 'switch': return [{ phase: 'redirecting', stopped: false, waits: false }, { do: 'redirect' }];
-        case 'give-up': return rollBack({ reason: verdict.reason, redirected: false });
+        case 'switch': return [{ phase: 'permitting', stopped: false, waits: false }, { do: 'permit' }];
+        case 'give-up': return interrupted(state, verdict.reason);
         default: return unreachable(verdict);
       }
     }
+    case 'permitting':
     case 'redirecting':
       if (standsStill(event)) {
         return policy.selfSwitch === 'refuse'
-          ? rollBack({ reason: UNASKED, redirected: true })
-          : [{ phase: 'redirecting', stopped: true, waits: state.waits || event.kind === 'pre-switchover' }];
+          ? interrupted(state, UNASKED)
+          : [{ ...state, stopped: true, waits: state.waits || event.kind === 'pre-switchover' }];
       }
+      if (state.phase === 'permitting') return event.kind === 'permitted' ? [{ ...state, phase: 'redirecting' }, { do: 'redirect' }] : [state];
       if (event.kind !== 'redirected') return [state];
       // A guest that stands still empties nothing any more.
       return state.stopped
@@ -171,13 +199,13 @@ export function step(state: SwitchoverState, event: SwitchoverEvent, now: Millis
     case 'emptying':
       if (standsStill(event)) {
         return policy.selfSwitch === 'refuse'
-          ? rollBack({ reason: UNASKED, redirected: true })
+          ? interrupted(state, UNASKED)
           : stop({ waits: event.kind === 'pre-switchover', unwatched: true }, now, policy);
       }
       if (event.kind !== 'taps') return [state];
       if (event.waiting) {
         return now - state.since > policy.maxEmptying
-          ? rollBack({ reason: 'The guest does not read its network queues: they did not empty', redirected: true })
+          ? interrupted(state, 'The guest does not read its network queues: they did not empty')
           : [{ ...state, empties: 0 }, { do: 'poll-taps' }];
       }
       return state.empties + 1 >= EMPTIES
@@ -186,31 +214,25 @@ export function step(state: SwitchoverState, event: SwitchoverEvent, now: Millis
     case 'stopping':
       // The copy may be at its end before QEMU has said that the guest stopped.
       if (event.kind === 'pre-switchover') return [{ ...state, waits: true }];
+      if (event.kind === 'committed') return handOver();
       if (event.kind !== 'stopped') return [state];
-      return [{ phase: 'finishing', loaded: false, sourceDone: false }, ...(state.waits ? [{ do: 'continue' } as const] : [])];
-    case 'finishing': {
+      return [{ phase: 'finishing', sourceDone: false, guestGone: false }, ...(state.waits ? [{ do: 'continue' } as const] : [])];
+    case 'finishing':
       if (event.kind === 'pre-switchover') return [state, { do: 'continue' }];
-      if (event.kind === 'source-completed') return finishing({ ...state, sourceDone: true });
-      return event.kind === 'loaded' ? finishing({ ...state, loaded: true }) : [state];
-    }
-    case 'committing':
-      return event.kind === 'committed' ? [{ phase: 'releasing' }, { do: 'disarm' }, { do: 'release' }] : [state];
-    case 'releasing':
-      return event.kind === 'released' ? [{ phase: 'handing-over' }, { do: 'end-group-redirect' }] : [state];
+      if (event.kind === 'source-completed') return [{ ...state, sourceDone: true }];
+      return event.kind === 'committed' ? handOver() : [state];
     case 'handing-over':
       return event.kind === 'group-ended'
         ? [{ phase: 'draining', through: -1, quietSince: now, since: now, announced: 1 }, { do: 'announce' }, { do: 'read-drain', after: policy.drainInterval }]
         : [state];
     case 'draining':
       return event.kind === 'drain' ? drain(state, event.through, now, policy) : [state];
-    case 'cancelling':
-      return event.kind === 'cancelled' ? [{ phase: 'aborting', why: state.why }, { do: 'abort-destination' }] : [state];
     case 'aborting':
-      if (event.kind !== 'aborted') return [state];
-      // The guest must not read while frames are put back in order: stopped, again if QEMU let it run on when it was cancelled.
-      return state.why.redirected
-        ? [{ phase: 'pausing', why: state.why }, { do: 'stop' }]
-        : [{ phase: 'resuming', why: state.why }, { do: 'resume-source' }];
+    case 'in-doubt':
+      if (event.kind === 'committed') return state.why.destinationGone ? [diedThere] : handOver();
+      return event.kind === 'aborted' ? cancelCopy(state.why) : [state];
+    case 'cancelling':
+      return event.kind === 'cancelled' ? comeBack(state.why) : [state];
     case 'pausing':
       return event.kind === 'stopped' ? [{ phase: 'returning', why: state.why }, { do: 'return-held' }] : [state];
     case 'returning':
@@ -218,31 +240,34 @@ export function step(state: SwitchoverState, event: SwitchoverEvent, now: Millis
     case 'resuming':
       return event.kind === 'resumed' ? [{ phase: 'rolled-back', reason: state.why.reason }] : [state];
     case 'done':
-    case 'stranded':
     case 'rolled-back':
+    case 'stranded':
+    case 'dead':
       return [state];
     default:
       return unreachable(state);
   }
 }
 
-export type SwitchoverEnd = Extract<SwitchoverState, { phase: 'done' | 'stranded' | 'rolled-back' }>;
+export type SwitchoverEnd = Extract<SwitchoverState, { phase: 'done' | 'rolled-back' | 'stranded' | 'dead' }>;
 
 /** The states that nothing leaves. */
-export const isEnd = (state: SwitchoverState): state is SwitchoverEnd => state.phase === 'done' || state.phase === 'stranded' || state.phase === 'rolled-back';
+export const isEnd = (state: SwitchoverState): state is SwitchoverEnd =>
+  state.phase === 'done' || state.phase === 'rolled-back' || state.phase === 'stranded' || state.phase === 'dead';
 
 /** The guest stands still; in the phases before `stopping` nobody here has asked for that. */
 const standsStill = (event: SwitchoverEvent): boolean => event.kind === 'stopped' || event.kind === 'pre-switchover';
 const UNASKED = 'The guest was stopped by somebody else, or QEMU switched by itself, before its network was ready';
+const SOURCE_ENDED = 'The QEMU at the source ended';
+const DESTINATION_ENDED = 'The QEMU at the destination ended';
+const diedThere: SwitchoverState = { phase: 'dead', at: 'destination', reason: `${DESTINATION_ENDED} after it had taken the guest over` };
 
 /** Also of a guest that stands still: a `stop` more does no harm, and what waits for its answer need not know. */
 const stop = (how: { readonly waits: boolean; readonly unwatched: boolean }, now: Milliseconds, policy: SwitchoverPolicy): Step =>
   [{ phase: 'stopping', ...how }, { do: 'arm', at: ms(now + policy.maxPause) }, { do: 'stop' }];
 
-function finishing(state: Extract<SwitchoverState, { phase: 'finishing' }>): Step {
-  // Both ends must have said it: a destination that loaded while the source failed has not got a whole guest.
-  return state.loaded && state.sourceDone ? [{ phase: 'committing' }, { do: 'commit' }] : [state];
-}
+/** The guest runs at the destination. */
+const handOver = (): Step => [{ phase: 'handing-over' }, { do: 'disarm' }, { do: 'end-group-redirect' }];
 
 function drain(state: Extract<SwitchoverState, { phase: 'draining' }>, through: number, now: Milliseconds, policy: SwitchoverPolicy): Step {
   const moved = through !== state.through;
@@ -257,50 +282,89 @@ function drain(state: Extract<SwitchoverState, { phase: 'draining' }>, through: 
   return moved || state.announced < ANNOUNCE_ROUNDS ? [next, { do: 'announce' }, again] : [next, again];
 }
 
-/** The guest runs at the destination, or has been told to. */
-const runsElsewhere = (state: SwitchoverState): boolean =>
-  state.phase === 'releasing' || state.phase === 'handing-over' || state.phase === 'draining';
-
-/** The source has sent everything: its QEMU may go. */
-const sourceSpent = (state: SwitchoverState): boolean =>
-  runsElsewhere(state) || state.phase === 'committing' || (state.phase === 'finishing' && state.sourceDone);
-
-/** The destination's QEMU is gone, and the guest with it once it ran there. */
-const lost = (state: SwitchoverState, reason: string): Step => (runsElsewhere(state) ? [{ phase: 'stranded', reason }] : interrupted(state, reason));
+/** The guest runs at the destination, and that is known. */
+const runsElsewhere = (state: SwitchoverState): boolean => state.phase === 'handing-over' || state.phase === 'draining';
 
 /** The move can no longer be called off: it goes back already, or is past the point of no return. */
-const settled = (state: SwitchoverState): boolean => 'why' in state || state.phase === 'committing' || runsElsewhere(state) || isEnd(state);
+const settled = (state: SwitchoverState): boolean => 'why' in state || runsElsewhere(state) || isEnd(state);
 
-function interrupted(state: SwitchoverState, reason: string): Step {
+function destinationEnded(state: SwitchoverState): Step {
+  if (runsElsewhere(state)) return [diedThere];
+  if ('why' in state) return [{ ...state, why: { ...state.why, destinationGone: true } }];
+  return isEnd(state) ? [state] : interrupted(state, DESTINATION_ENDED, { destinationGone: true });
+}
+
+function sourceEnded(state: SwitchoverState): Step {
   switch (state.phase) {
-    case 'copying':
-      return rollBack({ reason, redirected: false });
-    case 'redirecting':
-    case 'emptying':
-    case 'stopping':
     case 'finishing':
-      return rollBack({ reason, redirected: true });
-    // In `committing` the record may or may not be on the disk: only the destination knows. Nothing may run until it has said so.
-    case 'committing':
-    case 'releasing':
-      return [{ phase: 'stranded', reason }, { do: 'disarm' }];
-    case 'cancelling':
+      // It may have sent everything: the destination will load it, or say that it could not.
+      return [{ ...state, guestGone: true }];
     case 'aborting':
+    case 'in-doubt':
+      return [{ ...state, why: { ...state.why, guestGone: true } }];
+    case 'cancelling':
     case 'pausing':
     case 'returning':
     case 'resuming':
-      return [{ phase: 'stranded', reason: `${state.why.reason}; then ${state.phase} failed: ${reason}` }, { do: 'disarm' }];
+      return [dead(state.why)];
+    default:
+      return settled(state) ? [state] : interrupted(state, SOURCE_ENDED, { guestGone: true });
+  }
+}
+
+const dead = ({ reason }: RollBack): SwitchoverState =>
+  ({ phase: 'dead', at: 'source', reason: reason === SOURCE_ENDED ? reason : `${reason}; then ${SOURCE_ENDED[0]?.toLowerCase()}${SOURCE_ENDED.slice(1)}` });
+
+type Gone = Partial<Pick<RollBack, 'guestGone' | 'destinationGone'>>;
+
+function interrupted(state: SwitchoverState, reason: string, { guestGone = false, destinationGone = false }: Gone = {}): Step {
+  switch (state.phase) {
+    case 'copying':
+    // A destination with a permit has nothing to commit before the source has sent all, which it does not before our `stop`.
+    case 'permitting':
+      return back({ reason, redirected: false, permitted: false, guestGone, destinationGone });
+    case 'redirecting':
+    case 'emptying':
+      return back({ reason, redirected: true, permitted: false, guestGone, destinationGone });
+    case 'stopping':
+      return back({ reason, redirected: true, permitted: true, guestGone, destinationGone });
+    case 'finishing':
+      return back({ reason, redirected: true, permitted: true, guestGone: guestGone || state.guestGone, destinationGone });
+    case 'aborting':
+      // Without a permit it never commits, and gives up by itself when it hears nothing.
+      return state.why.permitted ? [{ phase: 'in-doubt', why: state.why }, { do: 'ask' }] : cancelCopy(state.why);
+    case 'in-doubt':
+      return [state, { do: 'ask' }];
+    // The destination never runs it, whatever the copy does. At worst QEMU lets the guest run on later, and it reads frames out of
+    // their order: better than a guest that stays away.
+    case 'cancelling':
+      return comeBack(state.why);
+    case 'pausing':
+    case 'returning':
+    case 'resuming':
+      return [{ phase: 'stranded', reason: `${state.why.reason}; then ${state.phase} failed: ${reason}` }];
     // The guest runs; what could not be finished is the clearing up behind it.
     case 'handing-over':
     case 'draining':
       return [{ phase: 'done', undrained: reason }];
     case 'done':
-    case 'stranded':
     case 'rolled-back':
+    case 'stranded':
+    case 'dead':
       return [state];
     default:
       return unreachable(state);
   }
 }
 
-const rollBack = (why: RollBack): Step => [{ phase: 'cancelling', why }, { do: 'disarm' }, { do: 'cancel-copy' }];
+const back = (why: RollBack): Step => [{ phase: 'aborting', why }, { do: 'disarm' }, { do: 'abort-destination' }];
+
+/** The destination will never run it. */
+const cancelCopy = (why: RollBack): Step => (why.guestGone ? [dead(why)] : [{ phase: 'cancelling', why }, { do: 'cancel-copy' }]);
+
+function comeBack(why: RollBack): Step {
+  // The guest must not read while frames are put back in order: stopped, again if QEMU let it run on when it was cancelled.
+  return why.redirected
+    ? [{ phase: 'pausing', why }, { do: 'stop' }]
+    : [{ phase: 'resuming', why }, { do: 'resume-source' }];
+}

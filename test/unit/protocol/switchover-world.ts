@@ -6,14 +6,23 @@
 import assert from 'node:assert/strict';
 import { type Milliseconds, bytes, bytesPerSecond, ms } from '../../../src/base/units.ts';
 import {
-  type SwitchoverEffect, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, isEnd, step,
+  type SwitchoverEffect, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, beginBack, isEnd, step,
 } from '../../../src/protocol/switchover.ts';
+import { Destination } from './switchover-destination.ts';
 import { SafetyWitness, line } from './switchover-safety.ts';
 
 export const TROUBLES = [
-  'cancel', 'source-dies', 'destination-dies', 'load-fails', 'self-switch', 'somebody-stops', 'hang', 'effect-fails',
+  'cancel', 'source-dies', 'destination-dies', 'destination-lost', 'load-fails', 'copy-fails', 'self-switch', 'somebody-stops', 'hang',
+  'effect-fails', 'agent-crashes',
 ] as const;
 export type Trouble = (typeof TROUBLES)[number];
+
+/** Comes `wait` steps after `phase` was entered for the first time. */
+export interface Ambush {
+  readonly phase: SwitchoverState['phase'];
+  readonly wait: number;
+  readonly trouble: Trouble;
+}
 
 interface Asked {
   readonly effect: SwitchoverEffect;
@@ -22,40 +31,51 @@ interface Asked {
 
 const AT_SOURCE: ReadonlySet<SwitchoverEffect['do']> = new Set(['sample', 'stop', 'continue', 'cancel-copy', 'resume-source']);
 /** Done when they are asked for, before anything else happens. */
-const AT_ONCE: ReadonlySet<SwitchoverEffect['do']> = new Set(['redirect', 'commit', 'end-group-redirect', 'announce', 'arm', 'disarm']);
-
-/** In these phases a failure costs nothing but the move. */
-const WAY_BACK_OPEN: ReadonlySet<SwitchoverState['phase']> = new Set(['copying', 'redirecting', 'emptying', 'stopping', 'finishing']);
+const AT_ONCE: ReadonlySet<SwitchoverEffect['do']> = new Set(['redirect', 'end-group-redirect', 'announce', 'arm', 'disarm']);
+/** In these phases of the way back a failure leaves the guest where it is. */
+const NO_OTHER_WAY: ReadonlySet<SwitchoverState['phase']> = new Set(['pausing', 'returning', 'resuming']);
 
 export class World {
   readonly #policy: SwitchoverPolicy;
+  readonly #ambushes: readonly Ambush[];
+  /** Trouble to come, and in how many steps. */
+  readonly #due: { readonly trouble: Trouble; steps: number }[] = [];
   readonly #events: SwitchoverEvent[] = [];
   readonly #asked: Asked[] = [];
-  readonly #witness: SafetyWitness;
+  #witness: SafetyWitness;
+  readonly #destination: Destination;
+  /** What the agent was told in this life. */
+  readonly #heard = new Set<SwitchoverEvent['kind']>();
   readonly history: string[] = [];
+  readonly visited = new Set<SwitchoverState['phase']>();
   state: SwitchoverState;
 
-  /** Something happened after which nobody can be sure that the guest may run. */
+  /** An effect failed for which there is no other way. */
   #excuse = false;
+  /** The copy could not be cancelled: when it fails by itself, later, QEMU may let the guest run on. */
+  #uncancelled = false;
   #now: Milliseconds = ms(0);
   #deadline: Milliseconds | undefined;
   #pass = 0;
   #source: 'running' | 'stopped' | 'gone' = 'running';
-  #destination: 'waiting' | 'loaded' | 'running' | 'gone' = 'waiting';
+  /** `sending`: with leave to send the device state. `over`: completed, failed or cancelled. */
   #copy: 'active' | 'held' | 'sending' | 'over' = 'active';
-  /** QEMU stopped the guest by itself, so a cancel lets it run on. */
+  /** QEMU stopped the guest by itself, so it lets the guest run on when the copy fails or is cancelled. */
   #selfStopped = false;
+  /** All is in the stream: what happens to the source's QEMU from then on does not keep the destination from loading it. */
   #sent = false;
   #hanging = false;
   #redirected = false;
-  #committed = false;
-  #aborted = false;
+  /** The source's agent has it written down that the destination may commit. */
+  #permitted = false;
   /** The next effect that is carried out fails. */
   #spoil = false;
 
-  constructor(policy: SwitchoverPolicy) {
+  constructor(policy: SwitchoverPolicy, ambushes: readonly Ambush[]) {
     this.#policy = policy;
+    this.#ambushes = ambushes;
     this.#witness = new SafetyWitness(policy.selfSwitch);
+    this.#destination = new Destination({ whole: () => this.#sent }, (event) => this.#events.push(event));
     const [state, ...effects] = begin();
     this.state = state;
     this.#enter(undefined, state, effects);
@@ -64,36 +84,40 @@ export class World {
   /** Lets one thing happen, of those that can, and `elapsed` pass. False when nothing can happen any more. */
   advance(choose: number, elapsed: number): boolean {
     this.#now = ms(this.#now + elapsed);
+    for (const due of this.#due) if (due.steps-- === 0) this.#trouble(due.trouble, choose);
     let options = this.#options(choose);
     if (options.length === 0 && this.#deadline !== undefined) {
       this.#now = this.#deadline;
       options = this.#options(choose);
     }
     options[choose % options.length]?.();
-    assert.ok(!(this.#source === 'running' && this.#destination === 'running'), 'the guest runs twice');
-    assert.ok(this.#destination !== 'running' || this.#committed, 'the guest runs at the destination before the commit');
-    return options.length > 0;
+    this.#checkPlace();
+    return options.length > 0 || !this.#destination.reachable;
   }
 
-  trouble(kind: Trouble): void {
+  #trouble(kind: Trouble, choose: number): void {
+    this.history.push(`${this.#now} (${kind})`);
     switch (kind) {
       case 'cancel':
         this.#events.push({ kind: 'cancel', reason: 'Cancelled' });
         break;
       case 'source-dies':
+        if (this.#source === 'gone') break;
         this.#source = 'gone';
-        this.#excuse = true;
+        this.#copy = 'over';
         this.#events.push({ kind: 'source-ended' });
         break;
       case 'destination-dies':
-        this.#endDestination();
+        this.#destination.die();
+        break;
+      case 'destination-lost':
+        this.#destination.lose(choose % 40);
         break;
       case 'load-fails':
-        if (this.#copy === 'over' || this.#destination !== 'waiting') break;
-        this.#events.push({ kind: 'copy-failed', reason: 'The destination could not load the guest' });
-        this.#endDestination();
-        this.#events.push({ kind: 'copy-failed', reason: 'The copy failed' });
-        this.#endCopy();
+        this.#destination.failToLoad();
+        break;
+      case 'copy-fails':
+        this.#failCopy('The copy failed');
         break;
       case 'self-switch':
         if (this.#copy !== 'active' || this.#source !== 'running') break;
@@ -113,19 +137,54 @@ export class World {
       case 'effect-fails':
         this.#spoil = true;
         break;
+      case 'agent-crashes':
+        this.#restart();
+        break;
     }
   }
 
-  /** What has to be true of an end that is not `stranded`, if all that happened has been told. */
+  /**
+   * What has to be true of an end, now and after all that the destination may still do by itself; but for a QEMU whose end has not
+   * been told yet.
+   */
   checkEnd(): void {
     assert.ok(isEnd(this.state));
-    const told = this.#events.every((e) => e.kind !== 'source-ended' && e.kind !== 'destination-ended');
-    const goneForGood = this.#destination === 'gone' && this.#witness.asked('commit');
-    if (this.state.phase === 'stranded') assert.ok(this.#excuse || goneForGood, `stranded without need: ${this.state.reason}`);
-    if (this.state.phase === 'rolled-back' && told) {
-      assert.deepEqual([this.#source, this.#destination, this.#redirected, this.#committed], ['running', 'gone', false, false]);
+    const end = this.state;
+    const toldOfSource = !this.#events.some((event) => event.kind === 'source-ended');
+    if (this.#copy === 'sending') this.#sent = true;
+    for (;;) {
+      const [option] = this.#destination.options();
+      if (!option && this.#destination.reachable) break;
+      option?.();
+      this.#checkPlace();
     }
-    if (this.state.phase === 'done' && told) assert.deepEqual([this.#source === 'running', this.#destination], [false, 'running']);
+    const { qemu, journal } = this.#destination;
+    switch (end.phase) {
+      case 'done':
+        assert.deepEqual([journal, this.#source === 'running'], ['committed', false]);
+        assert.equal(qemu === 'gone' ? this.#heard.has('destination-ended') : qemu !== 'running', false);
+        break;
+      case 'rolled-back':
+        assert.deepEqual([this.#redirected, qemu === 'running', journal === 'committed'], [false, false, false]);
+        if (toldOfSource) assert.equal(this.#source, 'running');
+        break;
+      case 'stranded':
+        assert.ok(this.#excuse, `stranded without need: ${end.reason}`);
+        assert.deepEqual([qemu === 'running', journal === 'committed'], [false, false]);
+        // Whether it runs nobody knows: what failed may have been needless.
+        if (toldOfSource) assert.notEqual(this.#source, 'gone');
+        break;
+      case 'dead':
+        assert.deepEqual([this.#source === 'running', qemu === 'running'], [false, false]);
+        assert.equal(end.at, journal === 'committed' ? 'destination' : 'source');
+        assert.equal(end.at === 'destination' ? qemu : this.#source, 'gone', `dead at a ${end.at} that lives`);
+        break;
+    }
+  }
+
+  #checkPlace(): void {
+    assert.ok(!(this.#source === 'running' && this.#destination.qemu === 'running'), 'the guest runs twice');
+    assert.ok(this.#destination.qemu !== 'running' || this.#permitted, 'the guest runs at the destination without leave');
   }
 
   #options(choose: number): (() => void)[] {
@@ -137,6 +196,11 @@ export class World {
       if (asked === atSource || !AT_SOURCE.has(asked.effect.do)) options.push(() => this.#carryOut(asked, choose));
     }
     if (this.#deadline !== undefined && this.#now >= this.#deadline) options.push(() => this.#passDeadline());
+    options.push(...this.#destination.options());
+    // Nobody takes the stream any more.
+    if (this.#destination.qemu === 'gone' && (this.#copy === 'active' || this.#copy === 'sending')) {
+      options.push(() => this.#failCopy('The destination closed the stream'));
+    }
     if (this.#hanging || this.#source === 'gone') return options;
     if (this.#copy === 'active' && this.#source === 'stopped') {
       options.push(() => {
@@ -147,13 +211,13 @@ export class World {
     if (this.#copy === 'sending' && !this.#sent) {
       options.push(() => {
         this.#sent = true;
-        this.#events.push({ kind: 'source-completed' });
       });
     }
-    if (this.#copy === 'sending' && this.#destination === 'waiting') {
+    // One that can be held waits for the destination's word (`return-path`).
+    if (this.#copy === 'sending' && this.#sent && (this.#selfStopped || this.#destination.qemu !== 'waiting')) {
       options.push(() => {
-        this.#destination = 'loaded';
-        this.#events.push({ kind: 'loaded' });
+        this.#copy = 'over';
+        this.#events.push({ kind: 'source-completed' });
       });
     }
     return options;
@@ -167,6 +231,7 @@ export class World {
   #handle(): void {
     const event = this.#events.shift();
     if (!event) return;
+    this.#heard.add(event.kind);
     const [state, ...effects] = step(this.state, event, this.#now, this.#policy);
     this.#enter(event, state, effects);
   }
@@ -174,6 +239,10 @@ export class World {
   #enter(event: SwitchoverEvent | undefined, state: SwitchoverState, effects: readonly SwitchoverEffect[]): void {
     this.history.push(line(this.#now, event, state, effects));
     this.#witness.see(event, state, effects, event && this.state);
+    if (!this.visited.has(state.phase)) {
+      this.#due.push(...this.#ambushes.filter(({ phase }) => phase === state.phase).map(({ trouble, wait }) => ({ trouble, steps: wait })));
+    }
+    this.visited.add(state.phase);
     this.state = state;
     for (const effect of effects) {
       const asked: Asked = { effect, during: state.phase };
@@ -182,13 +251,34 @@ export class World {
     }
   }
 
-  #endDestination(): void {
-    if (this.#destination === 'gone') return;
-    this.#destination = 'gone';
-    this.#events.push({ kind: 'destination-ended' });
+  /** The source's agent ends and begins anew: what it was told and had asked for is forgotten, what is in force is not. */
+  #restart(): void {
+    if (isEnd(this.state)) return;
+    this.#events.length = 0;
+    this.#heard.clear();
+    this.#asked.length = 0;
+    this.#deadline = undefined;
+    this.#spoil = false;
+    // One that can be held sends its last page only after our `stop`.
+    const held = this.#policy.selfSwitch === 'refuse' && this.#source === 'running';
+    const why = {
+      reason: 'The agent was restarted', permitted: this.#permitted && !held, redirected: this.#redirected,
+      guestGone: this.#source === 'gone', destinationGone: false,
+    };
+    this.#witness = new SafetyWitness(this.#policy.selfSwitch, why);
+    const [state, ...effects] = beginBack(why);
+    this.#enter(undefined, state, effects);
+  }
+
+  #failCopy(reason: string): void {
+    // One that switches by itself waits for nobody's word: with its last byte gone it can still be cancelled, but not fail.
+    if (this.#copy === 'over' || (this.#sent && this.#selfStopped)) return;
+    this.#events.push({ kind: 'copy-failed', reason });
+    this.#endCopy();
   }
 
   #endCopy(): void {
+    if (this.#copy === 'over') return;
     this.#copy = 'over';
     if (this.#selfStopped && this.#source === 'stopped') this.#source = 'running';
   }
@@ -200,10 +290,12 @@ export class World {
     const spoiled = this.#spoil && fails;
     if (spoiled) {
       this.#spoil = false;
-      if (!WAY_BACK_OPEN.has(during)) this.#excuse = true;
+      if (NO_OTHER_WAY.has(during)) this.#excuse = true;
     }
-    const answer = spoiled ? undefined : this.#perform(effect, random);
-    if (answer === undefined) this.#events.push({ kind: 'failed', reason: `${effect.do} failed`, during });
+    // It may have been done all the same: only the answer is lost.
+    const answer = spoiled && random % 2 === 1 ? undefined : this.#perform(effect, random);
+    if (spoiled && effect.do === 'cancel-copy') this.#uncancelled = this.#copy !== 'over';
+    if (answer === undefined || spoiled) this.#events.push({ kind: 'failed', reason: `${effect.do} failed`, during });
     else this.#events.push(...answer);
   }
 
@@ -216,6 +308,9 @@ export class World {
         const remaining = bytes((random % 5) * 5e6);
         return [{ kind: 'sample', sample: { at: this.#now, pass: this.#pass, remaining, throughput: bytesPerSecond(1e9) } }];
       }
+      case 'permit':
+        this.#permitted = true;
+        return this.#destination.reachable && this.#destination.permit() ? [{ kind: 'permitted' }] : undefined;
       case 'redirect':
         this.#redirected = true;
         return [{ kind: 'redirected' }];
@@ -233,15 +328,6 @@ export class World {
         if (this.#copy !== 'held') return undefined;
         this.#copy = 'sending';
         return [];
-      case 'commit':
-        assert.ok(!this.#aborted, 'committed after it was aborted');
-        assert.ok(this.#sent && this.#destination !== 'waiting', 'committed without a whole guest');
-        this.#committed = true;
-        return [{ kind: 'committed' }];
-      case 'release':
-        if (this.#destination !== 'loaded') return undefined;
-        this.#destination = 'running';
-        return [{ kind: 'released' }];
       case 'end-group-redirect':
         return [{ kind: 'group-ended' }];
       case 'announce':
@@ -249,20 +335,22 @@ export class World {
       case 'read-drain':
         this.#now = ms(this.#now + effect.after);
         return [{ kind: 'drain', through: random % 7 === 1 ? random : 0 }];
-      case 'cancel-copy':
-        if (this.#copy !== 'over' && !this.#sent) this.#endCopy();
-        return [{ kind: 'cancelled' }, ...(random % 2 === 0 ? [{ kind: 'copy-failed', reason: 'It was cancelled' } as const] : [])];
+      case 'cancel-copy': {
+        const said = this.#copy !== 'over' && random % 2 === 0;
+        this.#endCopy();
+        return [{ kind: 'cancelled' }, ...(said ? [{ kind: 'copy-failed', reason: 'It was cancelled' } as const] : [])];
+      }
       case 'abort-destination':
-        assert.ok(!this.#committed, 'aborted after the commit');
-        this.#aborted = true;
-        this.#endDestination();
-        return [{ kind: 'aborted' }];
+      case 'ask':
+        return this.#destination.reachable ? this.#destination.abort() : undefined;
       case 'return-held':
-        assert.notEqual(this.#source, 'running', 'frames are returned under a running guest');
+        assert.ok(this.#source !== 'running' || this.#uncancelled, 'frames are returned under a running guest');
+        // What a destination that cannot be reached holds is lost; the guest need not wait for it.
         this.#redirected = false;
         return [{ kind: 'returned' }];
       case 'resume-source':
-        assert.ok(this.#aborted && this.#destination === 'gone' && !this.#redirected, 'the source runs on too early');
+        assert.ok(!this.#redirected, 'the guest runs on before its frames are back');
+        assert.notEqual(this.#destination.journal, 'committed', 'the guest runs on where it no longer is');
         this.#source = 'running';
         return [{ kind: 'resumed' }];
       case 'arm':

@@ -1,6 +1,7 @@
 /**
  * Transcripts of the switchover machine: text files of blocks, each a few commands, `----`, and the log they give, up to an
- * empty line. One command: `policy key=value…`, `begin`, `now MS`, or `event KIND key=value…`. `#` begins a comment.
+ * empty line. One command: `policy key=value…`, `now MS`, `begin`, `begin-back FLAG… key=value…`, `reach PHASE`, or
+ * `event KIND key=value…`. `#` begins a comment. `reach` begins, and goes the straight way to a phase; only what it arrives at is logged.
  *
  * In the log a line without indent is a state: `from → to details` when the phase changed, `= phase details` when only details
  * did, `(ignored)` when nothing did and nothing has to be done. The indented lines below it are the effects, in order.
@@ -8,7 +9,7 @@
 import { GodwitError } from '../../../src/base/error.ts';
 import { type Milliseconds, bytes, bytesPerSecond, ms, seconds } from '../../../src/base/units.ts';
 import {
-  type SwitchoverEffect, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, step,
+  type SwitchoverEffect, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, beginBack, step,
 } from '../../../src/protocol/switchover.ts';
 
 export const policy: SwitchoverPolicy = {
@@ -59,13 +60,33 @@ class Session {
         return [];
       case 'begin':
         return this.#log(undefined, begin());
+      case 'begin-back':
+        return this.#log(undefined, beginBack({
+          reason: args.get('reason') ?? 'no reason', redirected: words.includes('redirected'), permitted: words.includes('permitted'),
+          guestGone: words.includes('guestGone'), destinationGone: words.includes('destinationGone'),
+        }));
+      case 'reach':
+        return this.#reach(words[0] ?? '');
       case 'event': {
         if (!this.#state) throw new GodwitError('TEST_TRANSCRIPT', 'Write `begin` before the first event');
         return this.#log(this.#state, step(this.#state, event(words[0] ?? '', args), this.#now, this.#policy));
       }
       default:
-        throw new GodwitError('TEST_TRANSCRIPT', `${line}: no such command; there are policy, now, begin and event`);
+        throw new GodwitError('TEST_TRANSCRIPT', `${line}: no such command; there are policy, now, begin, begin-back, reach and event`);
     }
+  }
+
+  #reach(wanted: string): string[] {
+    let [state] = begin();
+    for (const event of STRAIGHT) {
+      if (state.phase === wanted) break;
+      [state] = step(state, event, this.#now, this.#policy);
+    }
+    if (state.phase !== wanted) {
+      throw new GodwitError('TEST_TRANSCRIPT', `${wanted}: not on the straight way; write the events that lead there`);
+    }
+    this.#state = state;
+    return [`⇒ ${wanted}${fields(state, ['phase'])}`];
   }
 
   #log(before: SwitchoverState | undefined, [after, ...effects]: ReturnType<typeof step>): string[] {
@@ -93,14 +114,22 @@ function fields(value: SwitchoverState | SwitchoverEffect, without: readonly str
 }
 
 /** Events that carry nothing. */
-const plain: readonly SwitchoverEvent[] = [
-  { kind: 'redirected' }, { kind: 'stopped' }, { kind: 'pre-switchover' }, { kind: 'source-completed' }, { kind: 'loaded' },
-  { kind: 'committed' }, { kind: 'released' }, { kind: 'group-ended' }, { kind: 'cancelled' }, { kind: 'aborted' }, { kind: 'returned' },
-  { kind: 'resumed' }, { kind: 'source-ended' }, { kind: 'destination-ended' }, { kind: 'deadline' },
+export const plain = ([
+  'permitted', 'redirected', 'stopped', 'pre-switchover', 'source-completed', 'committed', 'group-ended', 'cancelled', 'aborted',
+  'returned', 'resumed', 'source-ended', 'destination-ended', 'deadline',
+] as const).map((kind): SwitchoverEvent => ({ kind }));
+
+/** From the beginning to a clean end. */
+const STRAIGHT: readonly SwitchoverEvent[] = [
+  { kind: 'sample', sample: { at: ms(500), pass: 2, remaining: bytes(1e6), throughput: bytesPerSecond(1e9) } },
+  { kind: 'permitted' }, { kind: 'redirected' },
+  { kind: 'taps', waiting: false }, { kind: 'taps', waiting: false }, { kind: 'taps', waiting: false },
+  { kind: 'stopped' }, { kind: 'committed' }, { kind: 'group-ended' },
 ];
+
 export const phases: readonly SwitchoverState['phase'][] = [
-  'copying', 'redirecting', 'emptying', 'stopping', 'finishing', 'committing', 'releasing', 'handing-over', 'draining', 'done',
-  'stranded', 'cancelling', 'aborting', 'pausing', 'returning', 'resuming', 'rolled-back',
+  'copying', 'permitting', 'redirecting', 'emptying', 'stopping', 'finishing', 'handing-over', 'draining', 'done', 'cancelling',
+  'aborting', 'in-doubt', 'pausing', 'returning', 'resuming', 'rolled-back', 'stranded', 'dead',
 ];
 
 function event(kind: string, args: Arguments): SwitchoverEvent {
@@ -118,6 +147,7 @@ function event(kind: string, args: Arguments): SwitchoverEvent {
     case 'drain': return { kind, through: number(args.get('through')) };
     case 'cancel': return { kind, reason };
     case 'copy-failed': return { kind, reason };
+    case 'destination-lost': return { kind, reason };
     case 'failed': {
       const during = phases.find((phase) => phase === args.get('during'));
       if (during) return { kind, reason, during };
