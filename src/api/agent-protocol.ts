@@ -1,0 +1,109 @@
+/**
+ * What agents and the server tell each other. Agents dial: a report every second and at once when something changed (POST), and
+ * what is wanted of the host as a stream of events (SSE), level by level: each message is a whole state, so any may be lost or
+ * come twice.
+ *
+ *   POST /agent/v1/report   AgentReport → ReportAnswer     (client certificate of the agent; the host is its name)
+ *   GET  /agent/v1/wanted   → SSE `wanted` events: Wanted, the first at once
+ */
+import type { Milliseconds } from '../base/units.ts';
+import type { HostStatus } from '../model/host.ts';
+import type { MigrationEnd, MigrationProgress, SagaPhase } from '../model/migration.ts';
+import type { Receipt } from '../model/move.ts';
+import type { NetworkSpec } from '../model/network.ts';
+import type { Placement, VmSpec } from '../model/vm-spec.ts';
+
+/** What an agent has to say, all of it, every time. */
+export interface AgentReport {
+  readonly instance: string;
+  /** Rises with each report of an instance; an older one that comes later is ignored. */
+  readonly sequence: number;
+  readonly host: Omit<HostStatus, 'state' | 'lastReport'>;
+  /** Every VM that this host has, or had until the server has taken note of its end. */
+  readonly vms: readonly VmReport[];
+  /** Every move of which the server has not yet acknowledged the end. */
+  readonly moves: readonly MoveReport[];
+}
+
+export interface VmReport {
+  readonly name: string;
+  readonly placement: Placement;
+  /**
+   * `incoming`: a destination before the commit. `ended`: QEMU is gone or never came; `reason` says how. `gone`: handed over by
+   * `move`: it is another host's now; without `move`: removed, as wanted. It is told until the VM is not listed in `Wanted` any more.
+   */
+  readonly state: 'starting' | 'running' | 'paused' | 'incoming' | 'in-doubt' | 'stopped' | 'ended' | 'gone';
+  readonly reason?: string;
+  /** The move by which it came, or which has it in hand. */
+  readonly move?: string;
+}
+
+export interface MoveReport {
+  /** The migration's name. */
+  readonly migration: string;
+  readonly role: 'source' | 'destination';
+  readonly phase: SagaPhase;
+  readonly inDoubt?: string;
+  readonly progress?: MigrationProgress;
+  /** The destination's, from its journal. */
+  readonly decision?: 'committed' | 'aborted';
+  readonly end?: MigrationEnd;
+  readonly receipt?: Receipt;
+}
+
+export interface ReportAnswer {
+  /** Migrations whose end, as this agent told it, the server has on its disk: it need not tell it again. */
+  readonly acknowledged: readonly string[];
+}
+
+/** All that is wanted of one host. */
+export interface Wanted {
+  /**
+   * Whom it is for: the instance that this host's agent last reported as. Another one that reads it (two agents under one name, or
+   * one that has not reported yet) does nothing of it.
+   */
+  readonly instance?: string;
+  readonly vms: readonly WantedVm[];
+  readonly moves: readonly WantedMove[];
+}
+
+export interface WantedVm {
+  readonly name: string;
+  readonly spec: VmSpec;
+  readonly networks: Readonly<Record<string, NetworkSpec>>;
+  /** On this host. */
+  readonly placement: Placement;
+  readonly running: boolean;
+  /** With `running: false`: end QEMU without asking the guest first. */
+  readonly force?: boolean;
+  /**
+   * It was deleted: end it and forget it. Only this mark makes an agent forget a VM: one that is merely not listed is left alone, so
+   * that a server with an empty or an old store ends nothing. Stays until the agent has reported it `gone`.
+   */
+  readonly removed?: boolean;
+}
+
+export interface WantedMove {
+  readonly migration: string;
+  /** Six hex digits. */
+  readonly move: string;
+  readonly role: 'source' | 'destination';
+  readonly vm: string;
+  /** The VM's epoch at the source; at the destination it gets the next. */
+  readonly epoch: number;
+  readonly peer: { readonly host: string; readonly address: string; readonly port: number };
+  /** Shown by the source to the destination's agent: of this move, of this pair. Base64url of 32 random bytes. */
+  readonly token: string;
+  /** Bytes per second, for QEMU's stream. */
+  readonly maxBandwidth: number;
+  readonly policy: Readonly<Record<'lastPass' | 'patience' | 'lastPassLate' | 'maxCopy' | 'maxPause' | 'maxEmptying' | 'quiet' | 'maxDrain', Milliseconds>>;
+  readonly dryRun: boolean;
+  readonly cancel: boolean;
+  /** Of the destination's journal, told on by the server to a source that cannot ask for itself. */
+  readonly decision?: 'committed' | 'aborted';
+  /**
+   * How it ended, when the server knows that from the other side: nothing is begun any more, what this host has of it is cleared up,
+   * and this host's own end is told. A destination that never heard of the move tells this very end.
+   */
+  readonly end?: MigrationEnd;
+}
