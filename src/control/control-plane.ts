@@ -1,0 +1,27 @@
+/**
+ * control/: the server. It keeps what is declared and what is known, decides where VMs are placed and when they may move, and tells
+ * agents what is wanted of them; agents act. It touches no host itself, and no VM ends because it does.
+ *
+ * `ControlPlane` is what its HTTP face (http-*.ts) stands on: the administrator's API and the agents' side.
+ */
+import type { Api, WatchEvent } from '../api/api.ts';
+import type { AgentReport, ReportAnswer, Wanted } from '../api/agent-protocol.ts';
+import type { HostSpec } from '../model/host.ts';
+import type { Kind } from '../model/resource.ts';
+
+export interface ControlPlane extends Api {
+  /**
+   * With `after`, and while the history is kept: `synced` with exactly that revision first, then the changes of later ones. If it is
+   * not kept any more, as without `after`.
+   */
+  watch<K extends Kind>(kind: K, signal: AbortSignal, after?: number): AsyncIterable<WatchEvent<K>>;
+  /** On the disk when it answers. `host` is the name in the agent's certificate. */
+  report(host: string, report: AgentReport): Promise<ReportAnswer>;
+  /** The whole of it at once, then again whenever it changed, until aborted. */
+  wanted(host: string, signal: AbortSignal): AsyncIterable<Wanted>;
+  /**
+   * Spends the token and makes the Host. Throws ApiError: CONTROL_TOKEN_INVALID (unknown, used or expired: told apart to nobody
+   * but the server's log), CONTROL_HOST_EXISTS.
+   */
+  admit(host: string, spec: HostSpec, tokenId: string, secret: string): Promise<void>;
+}

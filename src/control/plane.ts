@@ -1,0 +1,233 @@
+/**
+ * The control plane on a store. Everything it decides, it decides in one place: a draft of the newest state, in which first what was
+ * asked or heard is written and then what follows from it (reconcile.ts), stored as one transaction.
+ */
+import { Compile } from 'typebox/compile';
+import { Type } from 'typebox';
+import type { AgentReport, ReportAnswer, Wanted } from '../api/agent-protocol.ts';
+import type { Applied, Declaration, JoinToken, Page, ResourceOf, WatchEvent } from '../api/api.ts';
+import type { Clock } from '../base/clock.ts';
+import { formatError } from '../base/error.ts';
+import { type Milliseconds, ms, seconds } from '../base/units.ts';
+import { HostSpec } from '../model/host.ts';
+import type { MigrationResource, MigrationSpec } from '../model/migration.ts';
+import { type Kind, Name } from '../model/resource.ts';
+import type { VmResource } from '../model/vm-spec.ts';
+import type { Store } from '../store/store.ts';
+import { caHash, formatJoinToken, hashSecret, makeJoinToken } from '../trust/join-token.ts';
+import { apply } from './apply.ts';
+import { Cluster } from './cluster.ts';
+import type { ControlPlane } from './control-plane.ts';
+import type { Draft } from './draft.ts';
+import { agentDuplicate, hostUnknown, invalid, notFound, tokenTtl } from './errors.ts';
+import { cutEvents } from './events.ts';
+import { admitHost, dropTokens, hearHost, noticeSilence, refreshHosts } from './hosts.ts';
+import { Liveness } from './liveness.ts';
+import { type Random, acknowledged, cancel, hearMoves, migrate, refreshProgress } from './migrations.ts';
+import { MoveHistory } from './move-history.ts';
+import { reconcile } from './reconcile.ts';
+import { remove } from './remove.ts';
+import { freshened, resource, tableOf } from './resources.ts';
+import { hearVms, start, stop } from './vms.ts';
+import { wantedOf } from './wanted.ts';
+import { watch } from './watch.ts';
+
+export interface Log {
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
+export interface ControlOptions {
+  readonly clock: Clock;
+  /** Cryptographic. */
+  readonly random: Random;
+  /** Of the cluster's CA, in PEM: join tokens carry its hash. */
+  readonly caCertificate: string;
+  readonly log?: Log;
+}
+
+export interface OpenControlPlane extends ControlPlane {
+  /** Ends what runs; the store stays open. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Between two looks at what changes by time alone: silence, waiting, what is in memory and to be written. */
+const TICK = ms(500);
+/** A tick that comes so late says that the server itself did not run. */
+const LATE = ms(2000);
+const WRITE_HOSTS = seconds(10);
+const WRITE_PROGRESS = seconds(2);
+const LONGEST_TTL = seconds(24 * 3600);
+
+const JoiningHost = Compile(Type.Object({ name: Name, spec: HostSpec }));
+
+/** Fails with StoreError. */
+export async function openControlPlane(store: Store, options: ControlOptions): Promise<OpenControlPlane> {
+  const fault = (error: unknown): void => options.log?.error({ error: formatError(error) }, 'The store does not tell its changes; it is asked again');
+  return new Plane(store, await Cluster.open(store, options.clock, fault), options);
+}
+
+class Plane implements OpenControlPlane {
+  readonly #store: Store;
+  readonly #cluster: Cluster;
+  readonly #options: ControlOptions;
+  readonly #live: Liveness;
+  readonly #history = new MoveHistory();
+  readonly #stop = new AbortController();
+  readonly #ticking: Promise<void>;
+
+  constructor(store: Store, cluster: Cluster, options: ControlOptions) {
+    this.#store = store;
+    this.#cluster = cluster;
+    this.#options = options;
+    this.#live = new Liveness(options.clock.monotonic());
+    this.#ticking = this.#tick();
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#ticking;
+    await this.#cluster.close();
+  }
+
+  async apply(documents: readonly Declaration[], options: { readonly dryRun?: boolean } = {}): Promise<readonly Applied[]> {
+    if (options.dryRun) return apply(this.#cluster.draft(), documents, this.#time());
+    return this.#change((draft) => apply(draft, documents, this.#time()));
+  }
+
+  async get<K extends Kind>(kind: K, name: string): Promise<ResourceOf[K]> {
+    const row = this.#cluster.row(tableOf[kind], name);
+    if (!row) throw notFound(kind, name);
+    return resource(kind, freshened(tableOf[kind], row, this.#live));
+  }
+
+  /** By name; events and migrations in their order. */
+  async list<K extends Kind>(kind: K, { labels = {}, last }: Page = {}): Promise<readonly ResourceOf[K][]> {
+    const table = tableOf[kind];
+    const wanted = Object.entries(labels);
+    const rows = this.#cluster.rows(table).filter(({ record }) => wanted.every(([key, value]) => 'labels' in record && record.labels?.[key] === value));
+    const ordered = kind === 'Event' || kind === 'Migration' ? rows : rows.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return ordered.slice(last === undefined ? 0 : Math.max(0, ordered.length - last)).map((row) => resource(kind, freshened(table, row, this.#live)));
+  }
+
+  watch<K extends Kind>(kind: K, signal: AbortSignal, after?: number): AsyncIterable<WatchEvent<K>> {
+    return watch(this.#store, this.#cluster, kind, AbortSignal.any([signal, this.#stop.signal]), after);
+  }
+
+  async remove(kind: Kind, name: string): Promise<void> {
+    await this.#change((draft) => remove(draft, kind, name, this.#time()));
+    if (kind === 'Host') this.#live.forget(name);
+  }
+
+  async migrate(spec: MigrationSpec): Promise<MigrationResource> {
+    return this.get('Migration', await this.#change((draft) => migrate(draft, spec, this.#time(), this.#options.random)));
+  }
+
+  async cancel(migration: string): Promise<MigrationResource> {
+    await this.#change((draft) => cancel(draft, migration, this.#time()));
+    return this.get('Migration', migration);
+  }
+
+  async start(vm: string): Promise<VmResource> {
+    await this.#change((draft) => start(draft, vm));
+    return this.get('Vm', vm);
+  }
+
+  async stop(vm: string, options: { readonly force?: boolean } = {}): Promise<VmResource> {
+    await this.#change((draft) => stop(draft, vm, options.force ?? false));
+    return this.get('Vm', vm);
+  }
+
+  async createToken(ttl: number): Promise<JoinToken> {
+    if (!(ttl > 0 && ttl <= LONGEST_TTL)) throw tokenTtl();
+    const parts = makeJoinToken(this.#options.random, caHash(this.#options.caCertificate));
+    const expiresAt = this.#time() + ttl;
+    await this.#change((draft) => draft.put('tokens', parts.id, { hash: hashSecret(parts.secret), expiresAt }));
+    return { token: formatJoinToken(parts), expiresAt };
+  }
+
+  async admit(host: string, spec: HostSpec, tokenId: string, secret: string): Promise<void> {
+    const joining = { name: host, spec };
+    if (!JoiningHost.Check(joining)) {
+      throw invalid(JoiningHost.Errors(joining).map(({ instancePath, message }) => ({ document: 0, path: instancePath, message })));
+    }
+    await this.#change((draft) => admitHost(draft, host, spec, { id: tokenId, secret }, this.#time()));
+  }
+
+  async report(host: string, report: AgentReport): Promise<ReportAnswer> {
+    const verdict = await this.#change((draft) => {
+      const time = this.#time();
+      const heard = hearHost(draft, host, report, this.#live, { at: this.#options.clock.monotonic(), time });
+      if (heard === 'new') {
+        // Moves first: what they decide says which placement of a VM counts.
+        hearMoves(draft, host, report.moves, time);
+        hearVms(draft, host, report.vms, time);
+      }
+      return heard;
+    });
+    if (verdict === 'duplicate') {
+      this.#options.log?.warn({ host, instance: report.instance }, 'A report of an agent that a newer one has replaced was refused');
+      throw agentDuplicate(host);
+    }
+    return { acknowledged: acknowledged(this.#cluster, report.moves) };
+  }
+
+  async *wanted(host: string, signal: AbortSignal): AsyncGenerator<Wanted, void, undefined> {
+    const until = AbortSignal.any([signal, this.#stop.signal]);
+    for (let told = ''; !until.aborted; ) {
+      const { revision } = this.#cluster;
+      if (!this.#cluster.get('hosts', host)) throw hostUnknown(host);
+      const wanted = wantedOf(this.#cluster, host);
+      const text = JSON.stringify(wanted);
+      if (text !== told) yield wanted;
+      told = text;
+      await this.#cluster.changedSince(revision, until);
+    }
+  }
+
+  /** What was asked or heard, and what follows from it. */
+  #change<R>(decide: (draft: Draft) => R, always = false): Promise<R> {
+    return this.#cluster.change((draft) => {
+      const result = decide(draft);
+      if (draft.changed || always) {
+        const { clock, random } = this.#options;
+        reconcile(draft, { live: this.#live, history: this.#history, random, time: clock.now(), at: clock.monotonic() });
+      }
+      return result;
+    });
+  }
+
+  async #tick(): Promise<void> {
+    const { clock, log } = this.#options;
+    let last = clock.monotonic();
+    let [hosts, progress]: [Milliseconds, Milliseconds] = [last, last];
+    let failing = false;
+    while (!this.#stop.signal.aborted) {
+      const at = clock.monotonic();
+      if (at - last > TICK + LATE) this.#live.wasDeaf(at);
+      last = at;
+      const [writeHosts, writeProgress] = [at - hosts >= WRITE_HOSTS, at - progress >= WRITE_PROGRESS];
+      if (writeHosts) hosts = at;
+      if (writeProgress) progress = at;
+      try {
+        await this.#change((draft) => {
+          noticeSilence(draft, this.#live, at, this.#time());
+          dropTokens(draft, this.#time());
+          if (writeHosts) refreshHosts(draft, this.#live);
+          if (writeProgress) refreshProgress(draft, this.#live);
+        }, true);
+        await cutEvents(this.#cluster);
+        failing = false;
+      } catch (error) {
+        if (!failing) log?.error({ error: formatError(error) }, 'What is due could not be written; it is tried again');
+        failing = true;
+      }
+      await clock.sleep(TICK, this.#stop.signal);
+    }
+  }
+
+  #time(): number {
+    return this.#options.clock.now();
+  }
+}

@@ -1,0 +1,58 @@
+/** All that is wanted of one host: a function of what is in the store. */
+import type { Wanted, WantedMove, WantedVm } from '../api/agent-protocol.ts';
+import { movePolicy } from '../model/cluster-policy.ts';
+import { share } from '../policy/admission.ts';
+import type { View } from './draft.ts';
+import { hostOf, moves, policyOf } from './lookup.ts';
+import type { MigrationRecord, MoveRecord, VmRecord } from './records.ts';
+import { capOf } from './reconcile.ts';
+import { isWantedRunning } from './vm-state.ts';
+
+const DEFAULT_PEER_PORT = 7444;
+
+export function wantedOf(view: View, host: string): Wanted {
+  const instance = view.get('hosts', host)?.status?.agent.instance;
+  return {
+    ...(instance === undefined ? {} : { instance }),
+    vms: view.rows('vms').flatMap(({ name, record: vm }) => (vm.status.placement?.host === host ? [wantedVm(view, name, vm)] : [])),
+    moves: view.rows('moves').flatMap(({ name, record: move }) => {
+      const migration = view.get('migrations', name);
+      if (!migration) return [];
+      const role = (['source', 'destination'] as const).find((r) => hostOf(migration, r) === host && !move.told[r]);
+      return role ? [wantedMove(view, name, migration, move, role)] : [];
+    }),
+  };
+}
+
+function wantedVm(view: View, name: string, vm: VmRecord): WantedVm {
+  // Only a VM with a placement is asked for.
+  const placement = vm.status.placement ?? { host: '', epoch: 0, start: 0 };
+  const networks = Object.fromEntries((vm.spec.nics ?? []).flatMap(({ network }) => {
+    const known = view.get('networks', network);
+    return known ? [[network, known.spec]] : [];
+  }));
+  return {
+    name, spec: vm.spec, networks, placement,
+    // One whose next start has no host yet is not to be started where it was.
+    running: isWantedRunning(vm) && !vm.startWanted,
+    ...(vm.force ? { force: true } : {}),
+    ...(vm.deleting ? { removed: true } : {}),
+  };
+}
+
+function wantedMove(view: View, name: string, migration: MigrationRecord, move: MoveRecord, role: 'source' | 'destination'): WantedMove {
+  const { spec, status } = migration;
+  const peer = hostOf(migration, role === 'source' ? 'destination' : 'source');
+  const peerSpec = view.get('hosts', peer)?.spec;
+  const { movesPerVm: _, ...policy } = movePolicy(policyOf(view));
+  const running = view.rows('migrations').filter((row) => moves(row.record)).map((row) => ({ name: row.name, from: row.record.status.from, to: row.record.spec.to }));
+  return {
+    migration: name, move: status.move, role, vm: spec.vm, epoch: move.epoch,
+    peer: { host: peer, address: peerSpec?.address ?? '', port: peerSpec?.peerPort ?? DEFAULT_PEER_PORT },
+    token: move.token,
+    maxBandwidth: share({ name, from: status.from, to: spec.to }, running, (host) => capOf(view.get('hosts', host))),
+    policy, dryRun: spec.dryRun ?? false, cancel: status.cancel ?? false,
+    ...(status.decision === undefined ? {} : { decision: status.decision }),
+    ...(status.end === undefined ? {} : { end: status.end }),
+  };
+}
