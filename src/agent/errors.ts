@@ -24,3 +24,31 @@ export class PrimingFailed extends GodwitError {
     super('AGENT_PRIMING_FAILED', `The QEMU at the destination does not read from ${tap}: see its log, and whether the host is overloaded`);
   }
 }
+
+/** All ports for incoming migrations are taken, or the address is not this host's. */
+export class NoMigrationPort extends GodwitError {
+  constructor(address: string, cause: unknown) {
+    super('AGENT_NO_MIGRATION_PORT', `QEMU could listen on none of the ports 49152 to 49215 of ${address}: is it this host's address, and is a port free?`, { cause });
+  }
+}
+
+/** The other host's agent cannot be spoken with: the connection could not be made, or broke. */
+export class PeerLost extends GodwitError {
+  constructor(host: string, why: string, cause?: unknown) {
+    super('AGENT_PEER_LOST', `The agent of ${host} cannot be spoken with: ${why}`, cause === undefined ? undefined : { cause });
+  }
+}
+
+/** The destination has given this move up for good: it will never run the VM. */
+export class MoveAborted extends GodwitError {
+  constructor(move: string) {
+    super('AGENT_MOVE_ABORTED', `Move ${move} was given up at the destination: start a new one`);
+  }
+}
+
+/** This agent was asked about a move that the server has not told it of, by the wrong host, or with the wrong token. */
+export class NoSuchMove extends GodwitError {
+  constructor(move: string) {
+    super('AGENT_NO_SUCH_MOVE', `There is no move ${move} here for this host: does the server know it, and is the token its own?`);
+  }
+}

@@ -1,10 +1,11 @@
 /**
- * What this host has decided about moves into it, one JSON record per line, synced before the decision counts. A record is
- * the commit point of a move (`committed`) or the promise never to run its VM (`aborted`); there is at most one per move.
+ * What this host has decided about moves, one JSON record per line, synced before it counts.
+ *
+ * Of moves into it, the commit point (`committed`) or the promise never to run the VM (`aborted`); at most one of them per move.
+ * Of moves away from it, that the destination has leave to commit (`permitted`): from then on only the destination's word counts.
  */
-import { closeSync, constants, fdatasyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { GodwitError } from '../base/error.ts';
+import { type Disk, DiskFull } from './disk.ts';
 
 export type Decision = 'committed' | 'aborted';
 
@@ -22,67 +23,80 @@ export class JournalBroken extends GodwitError {
 }
 
 export class Journal {
-  readonly #fd: number;
+  readonly #disk: Disk;
+  readonly #path: string;
   readonly #decisions: Map<string, Decision>;
+  readonly #permits: Set<string>;
   #broken: JournalBroken | undefined;
 
-  /** Opens or makes the file. A torn last line (a crash in the middle of a write) was never synced and does not count. */
-  constructor(path: string) {
-    mkdirSync(dirname(path), { recursive: true });
-    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o600);
-    this.#decisions = read(readFileSync(path, 'utf8'));
-    // What was read may have come from memory alone: on the disk before anybody acts on it.
-    fdatasyncSync(this.#fd);
-    const directory = openSync(dirname(path), constants.O_RDONLY);
-    try {
-      fdatasyncSync(directory);
-    } finally {
-      closeSync(directory);
-    }
+  /**
+   * A torn last line (a crash in the middle of a write) was never synced and does not count. What is read the disk has synced, so
+   * it may be acted upon. A full disk does not keep a journal from being read.
+   */
+  constructor(disk: Disk, path: string) {
+    this.#disk = disk;
+    this.#path = path;
+    const contents = disk.read(path);
+    const { decisions, permits } = read(contents ? Buffer.from(contents).toString('utf8') : '');
+    this.#decisions = decisions;
+    this.#permits = permits;
   }
 
   decision(move: string): Decision | undefined {
     return this.#decisions.get(move);
   }
 
+  /** The source has allowed the destination to commit. */
+  permitted(move: string): boolean {
+    return this.#permits.has(move);
+  }
+
+  /** On the disk when it returns. Throws as `decide` does. */
+  permit(move: string, vm: string): void {
+    if (this.#permits.has(move)) return;
+    this.#append({ move, vm, permitted: true });
+    this.#permits.add(move);
+  }
+
   /**
    * On the disk when it returns. Writing the same decision again is harmless; the other one throws JournalConflict. Throws
-   * JournalBroken when it could not be written, and from then on.
+   * DiskFull, and then nothing is decided, or JournalBroken, from then on.
    */
   decide(move: string, vm: string, decision: Decision): void {
-    if (this.#broken) throw this.#broken;
     const before = this.#decisions.get(move);
     if (before === decision) return;
     if (before) throw new JournalConflict(move, before, decision);
-    // The newline in front ends a line that a crash may have torn.
-    const record = Buffer.from(`\n${JSON.stringify({ move, vm, decision })}\n`);
-    try {
-      for (let written = 0; written < record.length; ) written += writeSync(this.#fd, record, written);
-      fdatasyncSync(this.#fd);
-    } catch (error) {
-      this.#broken = new JournalBroken(error);
-      throw this.#broken;
-    }
+    this.#append({ move, vm, decision });
     this.#decisions.set(move, decision);
   }
 
-  close(): void {
-    closeSync(this.#fd);
+  #append(entry: object): void {
+    if (this.#broken) throw this.#broken;
+    // The newline in front ends a line that a crash may have torn.
+    const record = Buffer.from(`\n${JSON.stringify(entry)}\n`);
+    try {
+      this.#disk.append(this.#path, record);
+    } catch (error) {
+      // Of a record for which there was no room nothing is left.
+      if (error instanceof DiskFull) throw error;
+      this.#broken = new JournalBroken(error);
+      throw this.#broken;
+    }
   }
 }
 
-function read(contents: string): Map<string, Decision> {
+function read(contents: string): { decisions: Map<string, Decision>; permits: Set<string> } {
   const decisions = new Map<string, Decision>();
+  const permits = new Set<string>();
   for (const line of contents.split('\n')) {
     try {
       const record: unknown = JSON.parse(line);
-      if (typeof record !== 'object' || record === null || !('move' in record) || !('decision' in record)) continue;
-      if (typeof record.move === 'string' && (record.decision === 'committed' || record.decision === 'aborted')) {
-        decisions.set(record.move, record.decision);
-      }
+      if (typeof record !== 'object' || record === null || !('move' in record) || typeof record.move !== 'string') continue;
+      if ('permitted' in record && record.permitted === true) permits.add(record.move);
+      if ('decision' in record && (record.decision === 'committed' || record.decision === 'aborted')) decisions.set(record.move, record.decision);
     } catch {
       continue; // empty or torn
     }
   }
-  return decisions;
+  return { decisions, permits };
 }

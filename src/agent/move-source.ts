@@ -2,24 +2,21 @@
 import type { Host } from '../host/host.ts';
 import type { Link } from '../host/link.ts';
 import type { ReceivedFrame } from '../native/native.ts';
-import type { IpAddress } from '../wire/ip-address.ts';
 import { RedirectLoop } from './errors.ts';
 import { Injector } from './injector.ts';
 import type { LedgerPath } from './ledger.ts';
-import type { RunningVm } from './running-vm.ts';
+import type { KernelGuest } from './kernel-guest.ts';
+import type { MoveTerms } from './ends.ts';
 import type { VmTap } from '../host/vm-tap.ts';
 
 /** Preferences of the two redirects at a tap's egress. */
 const GROUP = 1;
 const UNICAST = 2;
 
-/** What both ends agree on for the tunnels of a move; NIC n uses VNI `vni` + n. */
-export interface MoveTunnels {
-  readonly id: string;
-  readonly vni: number;
-  readonly source: IpAddress;
-  readonly destination: IpAddress;
-}
+/** NIC n uses the VNI after that of NIC n - 1. */
+export const firstVni = ({ id }: MoveTerms): number => Number.parseInt(id, 16) & 0xfffff0;
+
+export const tunnelName = ({ id }: MoveTerms, nic: number): string => `gx-${id}-${nic}`;
 
 interface Lane {
   readonly tap: VmTap;
@@ -34,26 +31,37 @@ export function fedByTunnel(host: Host, tap: VmTap): Link | undefined {
   return host.links.list().filter((l) => l.kind === 'vxlan').find((l) => host.traffic.feeds(l.index, tap.index));
 }
 
+/** As much of a guest as its network is. */
+export type NetworkedGuest = Pick<KernelGuest, 'host' | 'vm' | 'taps'>;
+
 export class MoveSource {
-  readonly running: RunningVm;
+  readonly running: NetworkedGuest;
   readonly #lanes: Lane[] = [];
 
-  constructor(running: RunningVm, tunnels: MoveTunnels) {
+  /** `adopt`: takes over the tunnels that an earlier agent made, and the redirects in force, instead of making new ones. */
+  constructor(running: NetworkedGuest, terms: MoveTerms, { adopt }: { readonly adopt: boolean }) {
     this.running = running;
     const { host } = running;
     try {
-      const uplink = host.addresses.route(tunnels.destination).device;
+      const uplink = host.addresses.route(terms.destination).device;
+      const links = adopt ? host.links.list() : [];
       for (const [i, tap] of running.taps.entries()) {
-        if (fedByTunnel(host, tap)) throw new RedirectLoop(tap.tap.name);
-        const tunnel = host.createTunnel({
-          name: `gx-${tunnels.id}-${i}`, vni: tunnels.vni + i, local: tunnels.source, remote: tunnels.destination, mtu: running.vm.nics[i]?.mtu ?? 1500,
+        if (!adopt && fedByTunnel(host, tap)) throw new RedirectLoop(tap.tap.name);
+        const name = tunnelName(terms, i);
+        const tunnel = links.find((link) => link.name === name) ?? host.createTunnel({
+          name, vni: firstVni(terms) + i, local: terms.source, remote: terms.destination, mtu: running.vm.nics[i]?.mtu ?? 1500,
         });
-        this.#lanes.push({ tap, tunnel, injector: new Injector(host, tap), uplink, redirected: false });
+        const redirected = adopt && host.traffic.counters(tap.index, 'egress').length > 0;
+        this.#lanes.push({ tap, tunnel, injector: new Injector(host, tap), uplink, redirected });
       }
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  redirects(): boolean {
+    return this.#lanes.some(({ redirected }) => redirected);
   }
 
   /** In force when it returns: the kernel has acknowledged every filter. Of all NICs, or of one. */

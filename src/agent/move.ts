@@ -1,151 +1,162 @@
 /**
- * One move, driven: prepares both ends, feeds the switchover machine with what happens, carries out what it decides, keeps the
- * times, and writes the receipt.
+ * One move, driven from its source: plans, prepares both ends, feeds the switchover machine with what happens, carries out what it
+ * decides, keeps the times, and writes the receipt. The destination is another agent's, or in tests this process's own.
  */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
-import { type BytesPerSecond } from '../base/units.ts';
-import type { Host } from '../host/host.ts';
+import { unreachable } from '../base/error.ts';
+import type { Milliseconds } from '../base/units.ts';
 import type { MoveOutcome, Receipt } from '../model/move.ts';
-import { type SwitchoverEnd, type SwitchoverPolicy, type SwitchoverState } from '../protocol/switchover.ts';
-import { planMove } from '../policy/plan.ts';
-import type { IpAddress } from '../wire/ip-address.ts';
-import { type IncomingMigration, type MigrationSample, type OutgoingMigration, prepareIncoming, prepareOutgoing } from '../vm/migration.ts';
+import type { Vm } from '../model/vm.ts';
+import { type HostFacts, planMove } from '../policy/plan.ts';
+import type { RollBack, SwitchoverEnd, SwitchoverPolicy } from '../protocol/switchover.ts';
 import { realtimeClock } from './clock.ts';
-import { formatUri } from './uri.ts';
+import type { DestinationEnd, DestinationSummary, MoveTerms, SourceEnd } from './ends.ts';
+import { MoveRefused, PeerLost } from './errors.ts';
+import type { Guest, Hypervisor } from './hypervisor.ts';
 import type { Journal } from './journal.ts';
-import { compareLedger, readLedger } from './ledger.ts';
-import { MoveDestination } from './move-destination.ts';
-import { MoveSource, type MoveTunnels } from './move-source.ts';
-import { MoveRefused } from './errors.ts';
-import { gatherFacts } from './plan-facts.ts';
+import { type LedgerReading, compareLedger } from './ledger.ts';
 import { buildReceipt } from './receipt.ts';
-import { type RunningVm, endVm } from './running-vm.ts';
-import { SwitchoverRun } from './switchover-run.ts';
+import { SwitchoverRun, type SwitchoverProgress } from './switchover-run.ts';
 
 /** What can be chosen; whether QEMU may switch by itself follows from what it can do. */
 export type MovePolicy = Omit<SwitchoverPolicy, 'selfSwitch'>;
 
-export interface MoveOptions {
-  /** 6 hex digits, unique: names the tunnels and taps, and the record in the destination's journal. */
-  readonly id: string;
-  readonly running: RunningVm;
-  readonly to: Host;
-  /** Of the network that carries migration and tunnels. */
-  readonly sourceAddress: IpAddress;
-  readonly destinationAddress: IpAddress;
-  readonly port: number;
-  readonly maxBandwidth: BytesPerSecond;
-  readonly journal: Journal;
-  readonly runDirectory: string;
-  readonly policy: MovePolicy;
-  readonly onProgress?: (progress: MoveProgress) => void;
-  /** Whether the hosts ask the guest themselves when it answers; not needed, and some work for it, where a prober watches. Default true. */
-  readonly hostProbes?: boolean;
-  /** Aborting it before the commit takes the move back. */
-  readonly signal?: AbortSignal;
+/** The other host, before there is anything of this move there. Methods fail with PeerLost. */
+export interface DestinationSide {
+  readonly host: string;
+  facts(vm: Vm): Promise<HostFacts>;
+  /** Leaves nothing behind when it fails. */
+  prepare(vm: Vm, terms: MoveTerms): Promise<DestinationEnd>;
 }
 
-export interface MoveProgress {
-  readonly phase: SwitchoverState['phase'] | 'preparing';
-  readonly sample?: MigrationSample;
+export interface MoveOptions {
+  readonly terms: MoveTerms;
+  readonly guest: Guest;
+  readonly hypervisor: Hypervisor;
+  readonly to: DestinationSide;
+  /** The source's. */
+  readonly journal: Journal;
+  readonly policy: MovePolicy;
+  readonly onProgress?: (progress: MoveProgress) => void;
+  /** Aborting it before the commit takes the move back. */
+  readonly signal?: AbortSignal;
+  /** Whoever has the run can tell it the destination's word. */
+  readonly onRun?: (run: SwitchoverRun) => void;
+}
+
+export interface MoveProgress extends Omit<SwitchoverProgress, 'phase'> {
+  readonly phase: SwitchoverProgress['phase'] | 'preparing';
 }
 
 export interface MoveResult {
   readonly receipt: Receipt;
-  /** Where the guest runs now; after a stranded move, the destination's, which may or may not run. */
-  readonly running: RunningVm;
-  /** After a stranded move: the source's, which must not run until a person has looked. */
-  readonly leftBehind?: RunningVm;
+  readonly end: SwitchoverEnd;
+  /** After a stranded move not finished: nobody but a person may end anything. */
+  readonly destination: DestinationEnd;
 }
 
-/** How long a guest may take to read what its taps hold at the end, ms. */
-const TAKING = 3000;
+/** The plan, from what both hosts say of themselves. Throws MoveRefused with every reason. */
+export async function planTo({ guest, hypervisor, to, terms }: Pick<MoveOptions, 'guest' | 'hypervisor' | 'to' | 'terms'>): Promise<{ warnings: readonly string[]; notes: readonly string[] }> {
+  const [source, destination, path] = await Promise.all([hypervisor.facts(guest.vm), to.facts(guest.vm), hypervisor.path(guest, terms.destination)]);
+  const plan = planMove({ vm: guest.vm, source, destination, ...path });
+  if (plan.kind === 'refused') throw new MoveRefused(plan.reasons);
+  return plan;
+}
 
 /**
- * Ends with the guest running at one end, and says at which; only a `stranded` outcome leaves that open. Throws before anything was
- * changed, MoveRefused with the plan's reasons among others, and leaves nothing behind then.
+ * Ends with the guest running at one end, and says at which: after `done` what is left at the source is the caller's to end. Only `stranded` and `dead` leave it running nowhere. Throws before
+ * anything was changed, MoveRefused with the plan's reasons among others, and leaves nothing behind then.
  */
 export async function move(options: MoveOptions): Promise<MoveResult> {
+  const { terms, guest, hypervisor, to, journal } = options;
   const now = realtimeClock();
   const startedAt = now();
-  const plan = planMove(await gatherFacts(options.running, options.to, options.destinationAddress));
-  if (plan.kind === 'refused') throw new MoveRefused(plan.reasons);
+  const { warnings } = await planTo(options);
   options.onProgress?.({ phase: 'preparing' });
   const preparing = now();
-  const prepared = await prepare(options);
-
-  const { source, destination, outgoing, uri } = prepared;
-  const paths = [...source.ledgerPaths(), ...destination.ledgerPaths()];
-  const before = readLedger(paths);
-  const { onProgress, signal } = options;
-  const run = new SwitchoverRun({ ...prepared, now, hostProbes: options.hostProbes ?? true, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) });
-  // From here on the machine alone says what may be undone: nothing below may end a QEMU but by its word.
-  const end = await run.toEnd(() => outgoing.migrate(uri));
-  const receipt = buildReceipt({
-    move: options.id, vm: options.running.vm.name, from: options.running.host.name, to: options.to.name, outcome: outcomeOf(end),
-    startedAt, preparing, endedAt: now(), run, ledger: compareLedger(before, readLedger(paths)),
-    redirected: source.redirectedFrames(), delivered: destination.deliveredFrames(), untaken: await untaken(destination),
-    warnings: plan.warnings,
-  });
-
-  source.close();
-  switch (end.phase) {
-    case 'done':
-      destination.close();
-      await endVm(options.running);
-      return { receipt, running: destination.running };
-    case 'rolled-back':
-      await destination.discard();
-      return { receipt, running: options.running };
-    case 'stranded':
-      return { receipt, running: destination.running, leftBehind: options.running };
-  }
-}
-
-interface Prepared {
-  readonly policy: SwitchoverPolicy;
-  readonly source: MoveSource;
-  readonly destination: MoveDestination;
-  readonly incoming: IncomingMigration;
-  readonly outgoing: OutgoingMigration;
-  readonly uri: string;
-}
-
-async function prepare(options: MoveOptions): Promise<Prepared> {
-  const { id, running, to, journal } = options;
-  const tunnels: MoveTunnels = { id, vni: Number.parseInt(id, 16) & 0xfffff0, source: options.sourceAddress, destination: options.destinationAddress };
-  const runDirectory = join(options.runDirectory, id);
-  mkdirSync(runDirectory, { recursive: true });
-  const source = new MoveSource(running, tunnels);
-  let destination: MoveDestination | undefined;
+  const source = await hypervisor.sourceEnd(guest, terms);
+  let destination: DestinationEnd;
   try {
-    destination = await MoveDestination.prepare(to, running.vm, journal, runDirectory, tunnels);
-    const [incoming, outgoing] = await Promise.all([
-      prepareIncoming(destination.running.qemu, { hold: true }),
-      prepareOutgoing(running.qemu, { hold: true, maxBandwidth: options.maxBandwidth }),
-    ]);
-    const uri = formatUri(options.destinationAddress, options.port);
-    await incoming.listen(uri);
-    const policy: SwitchoverPolicy = { ...options.policy, selfSwitch: outgoing.abilities.hold ? 'refuse' : 'accept' };
-    return { policy, source, destination, incoming, outgoing, uri };
+    destination = await to.prepare(guest.vm, terms);
   } catch (error) {
     source.close();
-    await destination?.abort();
-    await destination?.discard();
     throw error;
+  }
+  const run = newRun(options, source, destination, now, () => journal.permit(terms.id, guest.vm.name));
+  const before = source.ledger();
+  // From here on the machine alone says what may be undone: nothing below may end a QEMU but by its word.
+  const end = await run.move();
+  return finish({ ...options, source, destination, run, end, before, startedAt, preparing, now, warnings, from: hypervisor.host, to: to.host });
+}
+
+/** After a restart of the source's agent: the move goes back, or turns out to be committed and is brought to its end. */
+export async function recoverMove(options: Omit<MoveOptions, 'to'> & { readonly destination: DestinationEnd }): Promise<MoveResult> {
+  const { terms, guest, hypervisor, destination, journal } = options;
+  const now = realtimeClock();
+  const startedAt = now();
+  const source = await hypervisor.adoptSourceEnd(guest, terms);
+  const run = newRun(options, source, destination, now, () => undefined);
+  const before = source.ledger();
+  // A QEMU that can be held sends its last page only after our `stop`: with a guest that runs there is nothing to doubt.
+  const permitted = journal.permitted(terms.id) && !(source.holds && (await source.running()));
+  const why: RollBack = { reason: 'The agent of the source was restarted', redirected: source.redirects(), permitted, guestGone: false, destinationGone: false };
+  const end = await run.goBack(why);
+  return finish({ ...options, source, destination, run, end, before, startedAt, preparing: startedAt, now, warnings: [], from: hypervisor.host, to: destination.host });
+}
+
+function newRun(options: Omit<MoveOptions, 'to'>, source: SourceEnd, destination: DestinationEnd, now: () => Milliseconds, permit: () => void): SwitchoverRun {
+  const { onProgress, signal, onRun } = options;
+  const policy: SwitchoverPolicy = { ...options.policy, selfSwitch: source.holds ? 'refuse' : 'accept' };
+  const run = new SwitchoverRun({ source, destination, policy, permit, now, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) });
+  onRun?.(run);
+  return run;
+}
+
+interface Finishing {
+  readonly terms: MoveTerms;
+  readonly guest: Guest;
+  readonly source: SourceEnd;
+  readonly destination: DestinationEnd;
+  readonly run: SwitchoverRun;
+  readonly end: SwitchoverEnd;
+  readonly before: LedgerReading;
+  readonly startedAt: Milliseconds;
+  readonly preparing: Milliseconds;
+  readonly now: () => Milliseconds;
+  readonly warnings: readonly string[];
+  readonly from: string;
+  readonly to: string;
+}
+
+async function finish({ terms, guest, source, destination, run, end, before, startedAt, preparing, now, warnings, from, to }: Finishing): Promise<MoveResult> {
+  const redirected = source.redirectedFrames();
+  const at = await summaryOf(destination);
+  const receipt = buildReceipt({
+    move: terms.id, vm: guest.vm.name, from, to, outcome: outcomeOf(end), startedAt, preparing, endedAt: now(), run,
+    ledger: [...compareLedger(before, source.ledger()), ...(at.known ? compareLedger(at.before, at.after) : [])],
+    redirected, delivered: at.known ? at.delivered : [], untaken: at.known ? at.untaken : redirected.map(() => true),
+    hostProbes: run.hostProbes(at.known ? at.probes : []), announceFailure: at.known ? at.announceFailure : undefined,
+    warnings: at.known ? warnings : [...warnings, `${to} could not be asked for its counters at the end: ${at.why}`],
+  });
+  source.close();
+  if (end.phase !== 'stranded') await destination.finish().catch(unlessLost);
+  return { receipt, end, destination };
+}
+
+type Known = ({ readonly known: true } & DestinationSummary) | { readonly known: false; readonly why: string };
+
+/** A receipt without the other host's counters proves less, and says so; the move is what it is. */
+async function summaryOf(destination: DestinationEnd): Promise<Known> {
+  try {
+    return { known: true, ...(await destination.summary()) };
+  } catch (error) {
+    if (!(error instanceof PeerLost)) throw error;
+    return { known: false, why: error.message };
   }
 }
 
-/** A tap seen empty once has given everything to the guest that came before. New frames keep coming, so one look does not do. */
-async function untaken(destination: MoveDestination): Promise<boolean[]> {
-  const waiting = destination.tapsWaiting();
-  for (const deadline = performance.now() + TAKING; waiting.includes(true) && performance.now() < deadline; ) {
-    await pause(1);
-    for (const [i, still] of destination.tapsWaiting().entries()) waiting[i] &&= still;
-  }
-  return waiting;
+/** A destination that cannot be spoken with clears up by itself. */
+function unlessLost(error: unknown): void {
+  if (!(error instanceof PeerLost)) throw error;
 }
 
 function outcomeOf(end: SwitchoverEnd): MoveOutcome {
@@ -153,5 +164,7 @@ function outcomeOf(end: SwitchoverEnd): MoveOutcome {
     case 'done': return { kind: 'moved', ...(end.undrained === undefined ? {} : { undrained: end.undrained }) };
     case 'rolled-back': return { kind: 'rolled-back', reason: end.reason };
     case 'stranded': return { kind: 'stranded', reason: end.reason };
+    case 'dead': return { kind: 'dead', reason: end.reason, at: end.at };
+    default: return unreachable(end);
   }
 }

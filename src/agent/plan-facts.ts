@@ -2,6 +2,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { bytes } from '../base/units.ts';
 import type { Host } from '../host/host.ts';
+import { describeHost } from '../host/self.ts';
 import { probeFeatures } from '../host/features.ts';
 import type { Vm } from '../model/vm.ts';
 import type { HostFacts, KernelFeature, MoveFacts } from '../policy/plan.ts';
@@ -9,7 +10,7 @@ import type { IpAddress } from '../wire/ip-address.ts';
 import type { MigrationAbilities } from '../vm/migration-abilities.ts';
 import { queryInstalledQemu } from '../vm/qemu-facts.ts';
 import { fedByTunnel } from './move-source.ts';
-import type { RunningVm } from './running-vm.ts';
+import type { KernelGuest } from './kernel-guest.ts';
 
 interface Lasting {
   readonly qemu: MigrationAbilities;
@@ -24,31 +25,31 @@ export async function getToKnow(host: Host): Promise<void> {
   await lasting(host);
 }
 
-export async function gatherFacts(running: RunningVm, to: Host, destinationAddress: IpAddress): Promise<MoveFacts> {
-  const { vm, host, taps } = running;
-  const route = host.addresses.route(destinationAddress);
-  const device = host.links.list().find((link) => link.index === route.device);
-  return {
-    vm,
-    source: await hostFacts(host, vm),
-    destination: await hostFacts(to, vm),
-    pathMtu: route.mtu > 0 ? route.mtu : (device?.mtu ?? 0),
-    outerFamily: destinationAddress.family,
-    draining: taps.some((tap) => fedByTunnel(host, tap) !== undefined),
-  };
-}
-
-async function hostFacts(host: Host, vm: Vm): Promise<HostFacts> {
+/** Of a host, for this VM. */
+export async function hostFacts(host: Host, vm: Vm): Promise<HostFacts> {
   return {
     name: host.name,
     ...(await lasting(host)),
-    freeMemory: bytes(availableMemory()),
+    freeMemory: bytes(describeHost(host).freeMemory),
     bridges: new Map(host.links.list().filter((l) => l.kind === 'bridge').map((l) => [l.name, { mtu: l.mtu }])),
     disks: vm.disks.map((d) => d.path).filter(readable),
   };
 }
 
-function lasting(host: Host): Promise<Lasting> {
+/** Of the way to the other host, and of earlier moves of this guest that still end. */
+export function pathFacts(guest: KernelGuest, to: IpAddress): Pick<MoveFacts, 'pathMtu' | 'outerFamily' | 'draining'> {
+  const { host, taps } = guest;
+  const route = host.addresses.route(to);
+  const device = host.links.list().find((link) => link.index === route.device);
+  return {
+    pathMtu: route.mtu > 0 ? route.mtu : (device?.mtu ?? 0),
+    outerFamily: to.family,
+    draining: taps.some((tap) => fedByTunnel(host, tap) !== undefined),
+  };
+}
+
+/** Asked once. */
+export function lasting(host: Host): Promise<Lasting> {
   const answer = known.get(host) ?? ask(host);
   known.set(host, answer);
   return answer;
@@ -62,11 +63,6 @@ async function ask(host: Host): Promise<Lasting> {
     cpu: cpuText(readFileSync('/proc/cpuinfo', 'utf8')),
     missingFeatures: needed.filter((name) => !features.some((f) => f.name === name && f.present)),
   };
-}
-
-/** MemAvailable: what can be had without swapping (proc_meminfo(5)). */
-function availableMemory(): number {
-  return Number(/^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1] ?? 0) * 1024;
 }
 
 /** Model and features of the first processor: equal texts are equal CPUs to a guest. */

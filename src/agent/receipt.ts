@@ -1,7 +1,11 @@
 /** Puts the receipt of a move together from what was measured. */
 import { type Milliseconds, ms } from '../base/units.ts';
-import type { LedgerEntry, MoveOutcome, Phase, Receipt } from '../model/move.ts';
+import type { HostProbe, LedgerEntry, MoveOutcome, Phase, Receipt } from '../model/move.ts';
 import type { SwitchoverRun } from './switchover-run.ts';
+
+/** What a run has written down of itself. */
+export type RunRecord = Pick<SwitchoverRun, 'entered' | 'stoppedAt' | 'redirectedAt' | 'preSwitchoverAt' | 'sentAt' | 'lastSample' | 'overlap'
+  | 'overlapTime' | 'returned' | 'unwatched' | 'loadedAt' | 'commit'>;
 
 export interface ReceiptParts {
   readonly move: string;
@@ -12,21 +16,24 @@ export interface ReceiptParts {
   readonly startedAt: Milliseconds;
   readonly preparing: Milliseconds;
   readonly endedAt: Milliseconds;
-  readonly run: SwitchoverRun;
+  readonly run: RunRecord;
   readonly ledger: readonly LedgerEntry[];
   readonly redirected: readonly number[];
   readonly delivered: readonly number[];
   readonly untaken: readonly boolean[];
+  readonly hostProbes: readonly HostProbe[];
+  readonly announceFailure: string | undefined;
   /** Of the plan. */
   readonly warnings: readonly string[];
 }
 
 const UNWATCHED = "QEMU switched by itself: the last frames that reached the source's tap before the redirect may be lost, "
   + 'and no counter sees them';
-const DESTINATION_PHASES: ReadonlySet<string> = new Set(['committing', 'releasing', 'aborting']);
+const DESTINATION_PHASES: ReadonlySet<string> = new Set(['aborting', 'in-doubt']);
 
 export function buildReceipt(parts: ReceiptParts): Receipt {
   const { run, endedAt } = parts;
+  const { loadedAt = run.loadedAt, resumedAt, held: heldFrames = [] } = run.commit ?? {};
   const entered = run.entered;
   const at = (phase: string): Milliseconds | undefined => entered.find((e) => e.phase === phase)?.at;
   const between = (from: Milliseconds | undefined, to: Milliseconds | undefined): Milliseconds | undefined =>
@@ -47,28 +54,29 @@ export function buildReceipt(parts: ReceiptParts): Receipt {
       remainingAtSwitchBytes: run.lastSample?.remaining ?? 0,
     },
     times: {
-      total: ms((run.resumedAt ?? endedAt) - parts.startedAt),
+      total: ms((resumedAt ?? endedAt) - parts.startedAt),
       redirectToStop: between(run.redirectedAt, run.stoppedAt),
       lastPass: between(run.stoppedAt, run.preSwitchoverAt),
       deviceState: between(run.preSwitchoverAt, run.sentAt),
-      load: between(run.sentAt, run.loadedAt),
-      stopToLoaded: between(run.stoppedAt, run.loadedAt),
-      loadedToResume: between(run.loadedAt, run.resumedAt),
-      stopToResume: between(run.stoppedAt, run.resumedAt),
+      load: between(run.sentAt, loadedAt),
+      stopToLoaded: between(run.stoppedAt, loadedAt),
+      loadedToResume: between(loadedAt, resumedAt),
+      stopToResume: between(run.stoppedAt, resumedAt),
       groupOverlap: run.overlapTime,
     },
     nics: parts.redirected.map((redirected, nic) => {
       // On the way back everything is taken out of the destination's taps and put into the source's.
-      const delivered = back ? (back.frames[nic] ?? 0) : (parts.delivered[nic] ?? 0);
-      const held = back ? delivered : (run.held[nic] ?? 0);
+      // A destination that could not be asked at the end has at least what it held at its commit.
+      const delivered = back ? (back.frames[nic] ?? 0) : (parts.delivered[nic] ?? heldFrames[nic] ?? 0);
+      const held = back ? delivered : (heldFrames[nic] ?? 0);
       return { nic, redirected, delivered, held, drained: delivered - held, overlap: run.overlap[nic] ?? 0, untaken: parts.untaken[nic] ?? false };
     }),
     ledger: parts.ledger,
-    hostProbes: run.hostProbes,
+    hostProbes: parts.hostProbes,
     notes: [
       ...parts.warnings,
       ...(unwatched ? [UNWATCHED] : []),
-      ...(run.announceFailure === undefined ? [] : [`Announcing its new place failed, neighbours learn it from its own frames: ${run.announceFailure}`]),
+      ...(parts.announceFailure === undefined ? [] : [`Announcing its new place failed, neighbours learn it from its own frames: ${parts.announceFailure}`]),
       ...(back && back.outOfOrder > 0 ? [`${back.outOfOrder} frames may have come back behind younger ones`] : []),
     ],
   };

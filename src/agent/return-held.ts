@@ -8,23 +8,11 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ReceivedFrame } from '../native/native.ts';
+import type { DestinationEnd, SourceEnd } from './ends.ts';
+import { PeerLost } from './errors.ts';
 
-/** What is needed of the source: see MoveSource. */
-export interface HeldSource {
-  readonly running: { readonly taps: readonly unknown[] };
-  prime(): Promise<void>;
-  redirect(nic: number): void;
-  endRedirect(nic: number): void;
-  redirectedFrames(): number[];
-  takeAll(nic: number): ReceivedFrame[];
-  inject(nic: number, frame: ReceivedFrame): void;
-}
-
-/** What is needed of the destination: see MoveDestination. */
-export interface HeldDestination {
-  takeHeld(nic: number): ReceivedFrame[];
-  deliveredFrames(): number[];
-}
+export type HeldSource = Pick<SourceEnd, 'nics' | 'prime' | 'redirect' | 'endRedirect' | 'redirectedFrames' | 'takeAll' | 'inject'>;
+export type HeldDestination = Pick<DestinationEnd, 'takeHeld' | 'deliveredFrames'>;
 
 export interface Returned {
   /** Per NIC. */
@@ -40,10 +28,22 @@ const TRIES = 40;
 /** How long a frame may be under way in a tunnel. */
 const IN_FLIGHT = 200;
 
+/** What was held at a destination that cannot be spoken with is lost, and counted as lost; the guest need not wait for it. */
 export async function returnHeld(source: HeldSource, destination: HeldDestination): Promise<Returned> {
   await source.prime();
+  try {
+    return await bringBack(source, destination);
+  } catch (error) {
+    if (!(error instanceof PeerLost)) throw error;
+    for (let nic = 0; nic < source.nics; nic++) source.endRedirect(nic);
+    const lost = source.redirectedFrames();
+    return { frames: lost.map(() => 0), outOfOrder: 0, lost };
+  }
+}
+
+async function bringBack(source: HeldSource, destination: HeldDestination): Promise<Returned> {
   // `injected`: how many frames at the head of the source's tap are in their place.
-  const nics = source.running.taps.map((_, i) => ({ index: i, injected: 0 }));
+  const nics = Array.from({ length: source.nics }, (_, i) => ({ index: i, injected: 0 }));
   for (const nic of nics) {
     const left = source.takeAll(nic.index);
     for (const frame of left) source.inject(nic.index, frame);
@@ -58,15 +58,15 @@ export async function returnHeld(source: HeldSource, destination: HeldDestinatio
   for (const nic of nics) {
     for (let tries = 1; ; tries++) {
       // Until a look finds nothing, so that little can be under way when the redirect ends.
-      for (let frames; (frames = destination.takeHeld(nic.index)).length > 0; nic.injected += frames.length) {
+      for (let frames; (frames = await destination.takeHeld(nic.index)).length > 0; nic.injected += frames.length) {
         for (const frame of frames) source.inject(nic.index, frame);
       }
       source.endRedirect(nic.index);
       const late: ReceivedFrame[] = [];
       for (const deadline = performance.now() + IN_FLIGHT; ; await pause(0.5)) {
-        delivered[nic.index] = destination.deliveredFrames()[nic.index] ?? 0;
+        delivered[nic.index] = (await destination.deliveredFrames())[nic.index] ?? 0;
         const all = source.redirectedFrames()[nic.index] === delivered[nic.index];
-        late.push(...destination.takeHeld(nic.index));
+        late.push(...(await destination.takeHeld(nic.index)));
         if (all || performance.now() > deadline) break;
       }
       if (late.length === 0) break;

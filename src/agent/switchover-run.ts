@@ -8,29 +8,34 @@ import { formatError, unreachable } from '../base/error.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
 import type { HostProbe } from '../model/move.ts';
 import {
-  type SwitchoverEffect, type SwitchoverEnd, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, isEnd, step,
+  type RollBack, type SwitchoverEffect, type SwitchoverEnd, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, beginBack,
+  isEnd, step,
 } from '../protocol/switchover.ts';
+import { systemClock } from '../native/system-clock.ts';
 import { QmpClosed } from '../vm/qmp-errors.ts';
-import type { IncomingMigration, MigrationSample, OutgoingMigration } from '../vm/migration.ts';
-import type { Qemu } from '../vm/qemu.ts';
-import type { MoveDestination } from './move-destination.ts';
-import type { MoveSource } from './move-source.ts';
-import { ReachabilityProbe, hostProbe } from './reachability.ts';
+import type { MigrationSample } from '../vm/migration.ts';
+import type { AskedNic, Commit, DestinationEnd, DestinationEvent, SourceEnd, SourceEvent } from './ends.ts';
+import type { Decision } from './journal.ts';
+import { hostProbe } from './reachability.ts';
 import { type Returned, returnHeld } from './return-held.ts';
-import { raise } from './urgency.ts';
 
 export interface SwitchoverRunOptions {
-  readonly source: MoveSource;
-  readonly destination: MoveDestination;
-  readonly outgoing: OutgoingMigration;
-  readonly incoming: IncomingMigration;
+  readonly source: SourceEnd;
+  readonly destination: DestinationEnd;
   readonly policy: SwitchoverPolicy;
-  /** Whether the hosts ask the guest themselves when it answers. */
-  readonly hostProbes: boolean;
+  /** Writes down durably that the destination may commit from now on. */
+  readonly permit: () => void;
   /** CLOCK_REALTIME in ms. */
   readonly now: () => Milliseconds;
-  readonly onProgress?: (progress: { readonly phase: SwitchoverState['phase']; readonly sample?: MigrationSample }) => void;
+  readonly onProgress?: (progress: SwitchoverProgress) => void;
   readonly signal?: AbortSignal;
+}
+
+export interface SwitchoverProgress {
+  readonly phase: SwitchoverState['phase'];
+  readonly sample?: MigrationSample;
+  /** Why it goes back, or is in doubt. */
+  readonly reason?: string;
 }
 
 /** Between two looks at the taps: a frame gets from the filter into the queue, or from QEMU's hand into the guest, in less. */
@@ -39,8 +44,8 @@ const TAP_INTERVAL = 0.15;
 const LULL = 20;
 /** How long, on the way back, a guest that hardly keeps up may take to read its taps: nobody but it waits, and it runs. ms. */
 const SETTLING = 2000;
-/** For QEMU's answers that a healthy QEMU gives at once. */
-const ANSWER = seconds(30);
+/** Between two questions to a destination that did not answer. */
+const ASK_INTERVAL = 200;
 /** A QEMU closes QMP a little before it is gone. */
 const ENDING = seconds(1);
 
@@ -50,94 +55,65 @@ export class SwitchoverRun {
   #wake: (() => void) | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #state: SwitchoverState;
-  /** What takes precedence back from the threads that had it. */
-  readonly #urgent: (() => void)[] = [];
+  #calm: (() => void) | undefined;
   /** Since the last sample was asked for. */
   #passEnded = false;
   #onPassEnd: (() => void) | undefined;
 
   /** Every state with the time it was entered at. */
   readonly entered: { readonly phase: SwitchoverState['phase']; readonly at: Milliseconds }[] = [];
-  /** STOP at the source, RESUME at the destination, and the migration's own steps, by QEMU's clock. */
+  /** STOP at the source and the migration's own steps there, by QEMU's clock. */
   stoppedAt: Milliseconds | undefined;
   /** The first filter of the redirect is about to be set, by our clock. */
   redirectedAt: Milliseconds | undefined;
   preSwitchoverAt: Milliseconds | undefined;
   sentAt: Milliseconds | undefined;
-  loadedAt: Milliseconds | undefined;
-  resumedAt: Milliseconds | undefined;
   lastSample: MigrationSample | undefined;
-  /** Per NIC: out of the tunnel before the port was opened. */
-  held: number[] = [];
   /** Per NIC: group frames redirected from the guest's stop on; a bound from above of those that came both ways. */
   overlap: number[] = [];
   overlapTime: Milliseconds | undefined;
   returned: Returned | undefined;
-  /** What the hosts saw of the guest; filled in at the end. */
-  hostProbes: readonly HostProbe[] = [];
-  #atSource: readonly ReachabilityProbe[] = [];
-  #atDestination: readonly ReachabilityProbe[] = [];
   /** The guest stood still before its taps were seen empty. */
   unwatched = false;
-  /** Why the guest could not be announced, the first time. */
-  announceFailure: string | undefined;
+  /** By the destination's clock, whether it has committed since or not. */
+  loadedAt: Milliseconds | undefined;
+  commit: Commit | undefined;
   #groupBefore: number[] = [];
-  #openedAt: Milliseconds | undefined;
+  #told: Decision | undefined;
 
   constructor(options: SwitchoverRunOptions) {
     this.#o = options;
     [this.#state] = begin();
   }
 
-  /** `start` begins the copy; it is called when everything that may come of it is listened to. */
-  async toEnd(start: () => Promise<void>): Promise<SwitchoverEnd> {
+  /** The whole way, from the copy on. */
+  move(): Promise<SwitchoverEnd> {
+    const { source, destination } = this.#o;
+    return this.#run(begin(), () => source.copy(destination.uri));
+  }
+
+  /** After a restart of this agent in the middle of a move: to an end, whatever that is. */
+  goBack(why: RollBack): Promise<SwitchoverEnd> {
+    return this.#run(beginBack(why));
+  }
+
+  /** The destination's word, brought by somebody else. Only true words may be told. */
+  tell(decision: Decision): void {
+    this.#told = decision;
+    this.#post({ kind: decision });
+  }
+
+  async #run([state, ...effects]: readonly [SwitchoverState, ...SwitchoverEffect[]], start?: () => Promise<void>): Promise<SwitchoverEnd> {
     const { source, destination, signal } = this.#o;
-    const from = source.running.qemu.qmp;
-    const to = destination.running.qemu.qmp;
-    const unlisten = [
-      from.on('STOP', ({ at }) => {
-        this.stoppedAt = ms(at);
-        this.#post({ kind: 'stopped' });
-      }),
-      from.on('MIGRATION', ({ data, at }) => {
-        if (data.status === 'pre-switchover') {
-          this.preSwitchoverAt = ms(at);
-          this.#post({ kind: 'pre-switchover' });
-        }
-        if (data.status === 'completed') {
-          this.sentAt = ms(at);
-          this.#post({ kind: 'source-completed' });
-        }
-        if (data.status === 'failed') this.#post({ kind: 'copy-failed', reason: 'The copy failed at the source' });
-      }),
-      from.on('MIGRATION_PASS', () => {
-        this.#passEnded = true;
-        this.#onPassEnd?.();
-      }),
-      to.on('MIGRATION', ({ data, at }) => {
-        if (data.status === 'completed') {
-          this.loadedAt = ms(at);
-          this.#post({ kind: 'loaded' });
-        }
-        if (data.status === 'failed') this.#post({ kind: 'copy-failed', reason: `The destination could not load the guest: ${destination.running.qemu.log()}` });
-      }),
-      to.on('RESUME', ({ at }) => (this.resumedAt = ms(at))),
-    ];
-    void destination.running.qemu.exited.then(() => this.#post({ kind: 'destination-ended' }));
-    void source.running.qemu.exited.then(() => this.#post({ kind: 'source-ended' }));
+    const unlisten = [source.listen((event) => this.#fromSource(event)), destination.listen((event) => this.#fromDestination(event))];
     const cancel = (): void => this.#post({ kind: 'cancel', reason: 'Cancelled' });
     signal?.addEventListener('abort', cancel);
     try {
-      if (this.#o.hostProbes) {
-        this.#atSource = ReachabilityProbe.open(source.running);
-        this.#atDestination = ReachabilityProbe.open(destination.running);
-      }
-      for (const probe of this.#atSource) probe.watch();
-      start().catch(async (error: unknown) => {
-        await untilGone(source.running.qemu, error);
+      source.probes.watch();
+      start?.().catch(async (error: unknown) => {
+        await untilGone(this.#o.source.guest.exited, error);
         this.#post({ kind: 'copy-failed', reason: formatError(error) });
       });
-      const [state, ...effects] = begin();
       this.#enter(state, effects);
       if (signal?.aborted) cancel();
       while (!isEnd(this.#state)) {
@@ -151,7 +127,41 @@ export class SwitchoverRun {
       clearTimeout(this.#deadline);
       signal?.removeEventListener('abort', cancel);
       for (const stop of unlisten) stop();
-      this.hostProbes = this.#closeProbes();
+    }
+  }
+
+  #fromSource(event: SourceEvent): void {
+    switch (event.kind) {
+      case 'stopped':
+        this.stoppedAt = event.at;
+        return this.#post({ kind: 'stopped' });
+      case 'pre-switchover':
+        this.preSwitchoverAt = event.at;
+        return this.#post({ kind: 'pre-switchover' });
+      case 'completed':
+        this.sentAt = event.at;
+        return this.#post({ kind: 'source-completed' });
+      case 'failed': return this.#post({ kind: 'copy-failed', reason: event.reason });
+      case 'ended': return this.#post({ kind: 'source-ended' });
+      case 'pass-ended':
+        this.#passEnded = true;
+        return this.#onPassEnd?.();
+      default: return unreachable(event);
+    }
+  }
+
+  #fromDestination(event: DestinationEvent): void {
+    switch (event.kind) {
+      case 'loaded':
+        this.loadedAt = event.at;
+        return;
+      case 'committed':
+        this.commit = event.commit;
+        return this.#post({ kind: 'committed' });
+      case 'failed': return this.#post({ kind: 'copy-failed', reason: event.reason });
+      case 'ended': return this.#post({ kind: 'destination-ended' });
+      case 'lost': return this.#post({ kind: 'destination-lost', reason: event.reason });
+      default: return unreachable(event);
     }
   }
 
@@ -160,29 +170,32 @@ export class SwitchoverRun {
     if (entered) this.entered.push({ phase: state.phase, at: this.#o.now() });
     this.#state = state;
     // Before the effects: no question may be sent once the redirect is in force.
-    if (state.phase !== 'copying') for (const probe of this.#atSource) probe.stop();
+    if (state.phase !== 'copying' && state.phase !== 'permitting') this.#o.source.probes.stop();
     if (state.phase === 'stopping') this.unwatched = state.unwatched;
     for (const effect of effects) {
       this.#perform(effect).then(
         (event) => event && this.#post(event),
         async (error: unknown) => {
-          const { source, destination } = this.#o;
-          await untilGone((effect.do === 'release' ? destination : source).running.qemu, error);
+          await untilGone(this.#o.source.guest.exited, error);
           this.#post({ kind: 'failed', reason: formatError(error), during: state.phase });
         },
       );
     }
     // After the effects have begun: who watches must not delay what is urgent.
-    if (entered) this.#o.onProgress?.({ phase: state.phase, ...(this.lastSample ? { sample: this.lastSample } : {}) });
+    if (!entered) return;
+    this.#o.onProgress?.({ phase: state.phase, ...(this.lastSample ? { sample: this.lastSample } : {}), ...('why' in state ? { reason: state.why.reason } : {}) });
   }
 
   async #perform(effect: SwitchoverEffect): Promise<SwitchoverEvent | undefined> {
-    const { source, destination, outgoing } = this.#o;
-    const { qemu } = source.running;
+    const { source, destination } = this.#o;
     switch (effect.do) {
       case 'sample': return this.#sample(effect.after);
+      case 'permit':
+        this.#o.permit();
+        await destination.permit();
+        return { kind: 'permitted' };
       case 'redirect':
-        this.#urgent.push(raise(0), raise(qemu.pid));
+        this.#calm = source.hurry();
         // A tap that is empty now will be so again soon: a guest that is behind gets a little time first, while nothing waits for it.
         for (const until = performance.now() + LULL; source.tapsWaiting() && performance.now() < until; ) await shortPause(TAP_INTERVAL);
         this.redirectedAt = this.#o.now();
@@ -196,57 +209,43 @@ export class SwitchoverRun {
         return { kind: 'taps', waiting: source.tapsWaiting() };
       case 'stop':
         if (this.#state.phase === 'pausing') await this.#settleTaps();
-        await qemu.stop({ timeout: ANSWER });
+        await source.stop();
         this.#calmDown();
         // Not only from the opening on: a frame can reach the destination's port later than the source's by what the fabric and
         // both hosts differ. So the count is a bound from above.
         this.#groupBefore = source.groupFrames();
         return { kind: 'stopped' };
       case 'continue':
-        await outgoing.continueSwitchover();
+        await source.continueSwitchover();
         return undefined;
-      case 'commit':
-        destination.commit();
-        return { kind: 'committed' };
-      case 'release': {
-        this.held = destination.deliveredFrames();
-        this.#openedAt = this.#o.now();
-        const released = destination.release();
-        for (const probe of this.#atDestination) probe.awaitAnswer();
-        await released;
-        return { kind: 'released' };
-      }
       case 'end-group-redirect': {
         const group = source.groupFrames();
         source.endGroupRedirect();
         this.overlap = group.map((n, i) => n - (this.#groupBefore[i] ?? n));
-        this.overlapTime = this.#openedAt && ms(this.#o.now() - this.#openedAt);
+        this.overlapTime = this.commit && ms(this.#o.now() - this.commit.openedAt);
         return { kind: 'group-ended' };
       }
       case 'announce':
-        try {
-          destination.announce();
-        } catch (error) {
-          this.announceFailure ??= formatError(error);
-        }
+        // Nothing to give up for: what it is not told to say the destination says by itself.
+        await destination.announce().catch(() => undefined);
         return undefined;
       case 'read-drain':
         await pause(effect.after);
         return { kind: 'drain', through: source.redirectedFrames().reduce((sum, n) => sum + n, 0) };
       case 'cancel-copy':
-        await outgoing.cancel(ANSWER);
+        await source.cancelCopy();
         return { kind: 'cancelled' };
       case 'abort-destination':
-        await destination.abort();
-        return { kind: 'aborted' };
+        return this.#ask();
+      case 'ask':
+        await pause(ASK_INTERVAL);
+        return this.#ask();
       case 'return-held':
         this.returned = await returnHeld(source, destination);
         return { kind: 'returned' };
-      case 'resume-source': {
-        const { running } = await qemu.qmp.execute('query-status');
-        if (!running) await qemu.cont();
+      case 'resume-source':
+        if (!(await source.running())) await source.resume();
         return { kind: 'resumed' };
-      }
       case 'arm':
         clearTimeout(this.#deadline);
         this.#deadline = setTimeout(() => this.#post({ kind: 'deadline' }), Math.max(0, effect.at - this.#o.now()));
@@ -259,24 +258,31 @@ export class SwitchoverRun {
     }
   }
 
-  #calmDown(): void {
-    for (const calm of this.#urgent.splice(0)) calm();
+  async #ask(): Promise<SwitchoverEvent> {
+    const decision = this.#told ?? (await this.#o.destination.abort());
+    if (decision === 'committed' && this.#told === undefined) this.commit ??= await this.#o.destination.commit().catch(() => undefined);
+    return { kind: decision };
   }
 
-  #closeProbes(): HostProbe[] {
+  #calmDown(): void {
+    this.#calm?.();
+    this.#calm = undefined;
+  }
+
+  /** Closes the probes of this end: `after` is what the other end's have seen. */
+  hostProbes(after: readonly AskedNic[]): HostProbe[] {
     const { source, destination } = this.#o;
-    const after = new Map(this.#atDestination.map((probe) => [probe.nic, probe.close()]));
-    return this.#atSource.map((probe) => {
-      const name = `${probe.protocol} from ${source.running.host.name}/${destination.running.host.name}`;
-      return hostProbe({ nic: probe.nic, name }, probe.close(), after.get(probe.nic) ?? { sent: [], answers: [] }, this.resumedAt);
+    const byNic = new Map(after.map((asked) => [asked.nic, asked]));
+    return source.probes.close().map((before) => {
+      const name = `${before.protocol} from ${source.host}/${destination.host}`;
+      return hostProbe({ nic: before.nic, name }, before, byNic.get(before.nic) ?? { sent: [], answers: [] }, this.commit?.resumedAt);
     });
   }
 
   /** On the way back a guest that runs gets the chance to read what its taps hold: what QEMU has in hand when it stops is gone. */
   async #settleTaps(): Promise<void> {
     const { source } = this.#o;
-    const { running } = await source.running.qemu.qmp.execute('query-status');
-    if (!running) return;
+    if (!(await source.running())) return;
     source.flush();
     for (const until = performance.now() + SETTLING; source.tapsWaiting() && performance.now() < until; ) await pause(1);
   }
@@ -291,7 +297,7 @@ export class SwitchoverRun {
       clearTimeout(timer);
     }
     this.#passEnded = false;
-    const sample = await this.#o.outgoing.sample();
+    const sample = await this.#o.source.sample();
     this.lastSample = sample;
     if (this.#state.phase === 'copying') this.#o.onProgress?.({ phase: 'copying', sample });
     return { kind: 'sample', sample: { at: sample.at, pass: sample.dirtySyncCount, remaining: sample.remaining, throughput: sample.throughput } };
@@ -313,10 +319,10 @@ export class SwitchoverRun {
 }
 
 /** When QMP has closed, its QEMU may be about to be gone: that it ended, told first, says more than that it does not answer. */
-async function untilGone({ exited }: Qemu, error: unknown): Promise<void> {
+async function untilGone(exited: Promise<void>, error: unknown): Promise<void> {
   if (!(error instanceof QmpClosed)) return;
   const timer = new AbortController();
-  await Promise.race([exited, pause(ENDING, undefined, { signal: timer.signal }).catch(() => undefined)]);
+  await Promise.race([exited, systemClock.sleep(ENDING, timer.signal)]);
   timer.abort();
 }
 

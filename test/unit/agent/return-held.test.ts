@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { PeerLost } from '../../../src/agent/errors.ts';
 import { type HeldDestination, type HeldSource, returnHeld } from '../../../src/agent/return-held.ts';
 import type { ReceivedFrame } from '../../../src/native/native.ts';
 
@@ -40,23 +41,32 @@ interface Lane {
  * passed, nothing arrives any more and the tunnels are quick.
  */
 class Network implements HeldSource, HeldDestination {
-  readonly running: { readonly taps: readonly Lane[] };
+  readonly lanes: readonly Lane[];
   readonly #ticks: Iterator<Tick, undefined>;
   readonly #ends: readonly End[];
+  /** How many more questions the destination hears. */
+  #hears = Infinity;
   ended = 0;
 
   constructor(nics: readonly Beginning[], ticks: Iterable<Tick, undefined> = [], ends: readonly End[] = []) {
     this.#ends = ends;
     this.#ticks = ticks[Symbol.iterator]();
-    this.running = {
-      taps: nics.map(({ left, held, travelling }) => {
-        const all = Array.from({ length: left + held + travelling }, (_, i) => i);
-        return {
-          redirected: true, sourceTap: all.slice(0, left), destinationTap: all.slice(left, left + held), tunnel: all.slice(left + held),
-          into: held + travelling, outOf: held, arrived: all.length,
-        };
-      }),
-    };
+    this.lanes = nics.map(({ left, held, travelling }) => {
+      const all = Array.from({ length: left + held + travelling }, (_, i) => i);
+      return {
+        redirected: true, sourceTap: all.slice(0, left), destinationTap: all.slice(left, left + held), tunnel: all.slice(left + held),
+        into: held + travelling, outOf: held, arrived: all.length,
+      };
+    });
+  }
+
+  get nics(): number {
+    return this.lanes.length;
+  }
+
+  /** The wire to the destination's agent breaks after so many questions. */
+  breakAfter(questions: number): void {
+    this.#hears = questions;
   }
 
   async prime(): Promise<void> {
@@ -64,37 +74,43 @@ class Network implements HeldSource, HeldDestination {
   }
 
   redirect(nic: number): void {
-    const lane = this.running.taps[nic];
+    const lane = this.lanes[nic];
     if (lane) this.#do(() => (lane.redirected = true));
   }
 
   endRedirect(nic: number): void {
     const end = this.#ends[this.ended++];
     this.#arrive(end?.before);
-    const lane = this.running.taps[nic];
+    const lane = this.lanes[nic];
     if (lane) lane.redirected = false;
     this.#arrive(end?.after);
     this.#tick();
   }
 
   redirectedFrames(): number[] {
-    return this.running.taps.map((lane) => this.#do(() => lane.into));
+    return this.lanes.map((lane) => this.#do(() => lane.into));
   }
 
-  deliveredFrames(): number[] {
-    return this.running.taps.map((lane) => this.#do(() => lane.outOf));
+  async deliveredFrames(): Promise<number[]> {
+    this.#asked();
+    return this.lanes.map((lane) => this.#do(() => lane.outOf));
   }
 
   takeAll(nic: number): ReceivedFrame[] {
-    return this.#drain(this.running.taps[nic]?.sourceTap);
+    return this.#drain(this.lanes[nic]?.sourceTap);
   }
 
-  takeHeld(nic: number): ReceivedFrame[] {
-    return this.#drain(this.running.taps[nic]?.destinationTap);
+  async takeHeld(nic: number): Promise<ReceivedFrame[]> {
+    this.#asked();
+    return this.#drain(this.lanes[nic]?.destinationTap);
   }
 
   inject(nic: number, frame: ReceivedFrame): void {
-    this.#do(() => this.running.taps[nic]?.sourceTap.push(frame.timestamp));
+    this.#do(() => this.lanes[nic]?.sourceTap.push(frame.timestamp));
+  }
+
+  #asked(): void {
+    if (this.#hears-- <= 0) throw new PeerLost('host-b', 'the wire is cut');
   }
 
   /** Like reading a descriptor until nothing is there. */
@@ -117,7 +133,7 @@ class Network implements HeldSource, HeldDestination {
   #tick(): void {
     const { arrive, deliver } = this.#ticks.next().value ?? { arrive: [], deliver: Infinity };
     this.#arrive(arrive);
-    for (const lane of this.running.taps) {
+    for (const lane of this.lanes) {
       const out = lane.tunnel.splice(0, deliver);
       lane.destinationTap.push(...out);
       lane.outOf += out.length;
@@ -126,7 +142,7 @@ class Network implements HeldSource, HeldDestination {
 
   #arrive(nics: readonly number[] = []): void {
     for (const nic of nics) {
-      const lane = this.running.taps[nic];
+      const lane = this.lanes[nic];
       if (!lane) continue;
       (lane.redirected ? lane.tunnel : lane.sourceTap).push(lane.arrived++);
       if (lane.redirected) lane.into++;
@@ -135,11 +151,11 @@ class Network implements HeldSource, HeldDestination {
 
   /** What the guest will read, NIC by NIC. */
   order(): number[][] {
-    return this.running.taps.map(({ sourceTap }) => [...sourceTap]);
+    return this.lanes.map(({ sourceTap }) => [...sourceTap]);
   }
 
   arrivals(): number[][] {
-    return this.running.taps.map(({ arrived }) => Array.from({ length: arrived }, (_, i) => i));
+    return this.lanes.map(({ arrived }) => Array.from({ length: arrived }, (_, i) => i));
   }
 }
 
@@ -157,7 +173,7 @@ test('nothing held, nothing left: nothing to do', async () => {
   const network = new Network([{ left: 0, held: 0, travelling: 0 }]);
   assert.deepEqual(await returnHeld(network, network), { frames: [0], outOfOrder: 0, lost: [0] });
   assert.equal(network.ended, 1);
-  assert.equal(network.running.taps[0]?.redirected, false);
+  assert.equal(network.lanes[0]?.redirected, false);
 });
 
 test('what was left at the source comes before what was held', async () => {
@@ -175,7 +191,7 @@ test('a frame in the tunnel at the end of the redirect goes before those that ca
 
 test('a frame that the tunnel lost is counted, and the others come back', async () => {
   const network = new Network([{ left: 1, held: 2, travelling: 1 }]);
-  network.running.taps[0]?.tunnel.pop();
+  network.lanes[0]?.tunnel.pop();
   assert.deepEqual(await returnHeld(network, network), { frames: [2], outOfOrder: 0, lost: [1] });
   assert.deepEqual(network.order(), [[0, 1, 2]]);
 });
@@ -193,7 +209,7 @@ function exact(nics: number): () => Promise<void> {
       assert.deepEqual([outOfOrder, lost], [0, nics.map(() => 0)]);
       assert.deepEqual(frames, network.redirectedFrames());
       assert.deepEqual(network.order(), network.arrivals());
-      assert.ok(network.running.taps.every((lane) => !lane.redirected));
+      assert.ok(network.lanes.every((lane) => !lane.redirected));
     }), { numRuns: 300 });
     assert.ok(again > 100, 'frames were hardly ever under way');
   };
@@ -213,4 +229,42 @@ test('when a frame is under way at every end of the redirect it gives up at last
   assert.deepEqual(order.toSorted((a, b) => a - b), arrivals);
   // The last pair stands the wrong way round, and nothing else.
   assert.deepEqual(order, [...arrivals.slice(0, -2), ...arrivals.slice(-2).toReversed()]);
+});
+
+test('a destination that is lost from the start: every redirect ends, what was redirected counts as lost, the rest is as it was', async () => {
+  const network = new Network([{ left: 2, held: 3, travelling: 1 }, { left: 1, held: 0, travelling: 0 }]);
+  network.breakAfter(0);
+  assert.deepEqual(await returnHeld(network, network), { frames: [0, 0], outOfOrder: 0, lost: [4, 0] });
+  assert.deepEqual(network.lanes.map(({ redirected }) => redirected), [false, false]);
+  assert.deepEqual(network.order(), [[0, 1], [0]]);
+});
+
+test('a destination that is lost at any question: no NIC stays redirected, none is out of order, and no loss goes uncounted', async () => {
+  let [cutShort, some] = [0, 0];
+  const either = fc.array(fc.nat(1), { maxLength: 2 });
+  const ends = fc.array(fc.record({ before: either, after: either }), { maxLength: 5 });
+  const two = fc.array(nic, { minLength: 2, maxLength: 2 });
+  await fc.assert(fc.asyncProperty(two, ticks(2, 100), ends, fc.nat(12), async (nics, ticks, ends, questions) => {
+    const network = new Network(nics, ticks, ends);
+    network.breakAfter(questions);
+    const { frames, outOfOrder, lost } = await returnHeld(network, network);
+    assert.equal(outOfOrder, 0);
+    assert.deepEqual(network.lanes.map(({ redirected }) => redirected), [false, false]);
+    const whole = lost.every((n) => n === 0);
+    for (const [i, order] of network.order().entries()) {
+      assert.deepEqual(order, [...new Set(order)].toSorted((a, b) => a - b), 'in order, none twice');
+      const gone = (network.arrivals()[i]?.length ?? 0) - order.length;
+      assert.ok(gone <= (lost[i] ?? 0), `${gone} gone, ${lost[i]} counted`);
+      if (!whole) assert.equal(frames[i], 0, 'what came back before cannot be told from what did not');
+    }
+    cutShort += whole ? 0 : 1;
+    some += !whole && questions > 0 ? 1 : 0;
+  }), { numRuns: 300 });
+  assert.ok(cutShort > 50 && some > 50, `cut short ${cutShort} times, ${some} of them in the middle`);
+});
+
+test('any other failure is the caller\'s', async () => {
+  const network = new Network([{ left: 0, held: 1, travelling: 0 }]);
+  const failing = { takeHeld: () => Promise.reject(new RangeError('no such NIC')), deliveredFrames: () => network.deliveredFrames() };
+  await assert.rejects(returnHeld(network, failing), RangeError);
 });

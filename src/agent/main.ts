@@ -1,0 +1,105 @@
+/** The agent's program: the real kernel, disk and server under an AgentProcess, until it is told to end. */
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pino } from 'pino';
+import { systemClock } from '../native/system-clock.ts';
+import { formatError } from '../base/error.ts';
+import { AgentClient } from '../api/agent-client.ts';
+import { markTraffic } from '../host/dscp.ts';
+import { Host } from '../host/host.ts';
+import { TUNNEL_PORT } from '../host/tunnel.ts';
+import { kernelNative } from '../native/kernel.ts';
+import { parseIpAddress } from '../wire/ip-address.ts';
+import { AgentProcess } from './agent-process.ts';
+import { kernelDisk } from './disk.ts';
+import { KernelHypervisor } from './hypervisor-kernel.ts';
+import { Journal } from './journal.ts';
+import { lockStateDirectory } from './lock.ts';
+import type { Log } from './log.ts';
+import { agentDir, defaultPeerPort, loadMembership } from './membership.ts';
+import { MIGRATION_PORTS } from './move-destination.ts';
+import { Mover } from './mover.ts';
+import { withPeers } from './peer-service.ts';
+import { TlsDialer } from './peer-tls.ts';
+import { SelfMeasure } from './self-measure.ts';
+
+export { type JoinOptions, runJoin } from './membership.ts';
+
+export interface AgentOptions {
+  /** Outlives a boot of the host. */
+  readonly stateDir: string;
+  /** QEMUs' sockets and logs. */
+  readonly runDir: string;
+  /** Ends it, like SIGTERM and SIGINT; those are only listened to without. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Resolves when it was told to end: its QEMUs run on, and the next agent adopts them. Fails, before it has touched anything, with
+ * AgentAlreadyRuns, AgentNotJoined, TrustError, DiskFailed. Afterwards a server that is away or refuses it does not end it.
+ */
+export async function runAgent({ stateDir, runDir, signal }: AgentOptions): Promise<void> {
+  const log = pino({ name: 'godwit-agent' }, pino.destination({ dest: 2, sync: true }));
+  const unlock = lockStateDirectory(stateDir);
+  const measure = new SelfMeasure();
+  const native = kernelNative();
+  const netns = native.openNetns();
+  const told = tellEnd(signal);
+  try {
+    const { name, server, identity, expired, address, peerPort = defaultPeerPort } = await loadMembership(stateDir, systemClock.now());
+    mkdirSync(runDir, { recursive: true, mode: 0o700 });
+    const host = new Host(name, native, netns);
+    const client = new AgentClient(server, identity);
+    log.info({ host: name, server, stateDir, runDir }, 'The agent begins');
+    if (expired) log.error({ error: formatError(expired) }, 'The server will refuse this agent until it has joined anew; VMs run on');
+    try {
+      await mark(host, server, peerPort, log);
+      const disk = kernelDisk(agentDir(stateDir));
+      const agent = new AgentProcess({
+        hypervisor: new KernelHypervisor(host), disk, runDir: resolve(runDir), server: client,
+        clock: systemClock, log, measure: () => measure.read(),
+        moves: (parts) => {
+          const mover = new Mover({ ...parts, disk, journal: new Journal(disk, 'moves.journal'), dialer: new TlsDialer(identity), address: parseIpAddress(address) });
+          return withPeers(mover, { identity, address, port: peerPort, log });
+        },
+      });
+      await told.end;
+      log.info({ host: name }, 'The agent ends; its QEMUs run on');
+      await agent.close();
+    } finally {
+      client.close();
+      host.close();
+    }
+  } catch (error) {
+    log.error({ error: formatError(error) }, 'The agent cannot run');
+    throw error;
+  } finally {
+    told.stop();
+    measure.close();
+    netns.close();
+    unlock();
+  }
+}
+
+/** Marked or not, everything works: in a congested network better marked. */
+async function mark(host: Host, server: string, peer: number, log: Log): Promise<void> {
+  const { first, count } = MIGRATION_PORTS;
+  const api = Number(URL.parse(server)?.port || 443);
+  try {
+    await markTraffic(host, { tunnel: TUNNEL_PORT, migration: { first, last: first + count - 1 }, api: [api], peer });
+  } catch (error) {
+    log.warn({ error: formatError(error) }, 'What this host sends for moves and heartbeats could not be marked (DSCP)');
+  }
+}
+
+function tellEnd(signal: AbortSignal | undefined): { readonly end: Promise<void>; stop(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = (): void => resolve();
+  if (signal) {
+    if (signal.aborted) end();
+    signal.addEventListener('abort', end, { once: true });
+    return { end: promise, stop: () => signal.removeEventListener('abort', end) };
+  }
+  process.on('SIGTERM', end).on('SIGINT', end);
+  return { end: promise, stop: () => void process.off('SIGTERM', end).off('SIGINT', end) };
+}

@@ -1,0 +1,141 @@
+/**
+ * All moves that this host takes part in: begins what is wanted, brings to an end what an earlier agent left, and tells each end until
+ * the server has it on its disk. What is told lies on this host's disk until then (`ended/ID.json`).
+ */
+import { formatError } from '../base/error.ts';
+import { seconds } from '../base/units.ts';
+import type { MoveReport, VmReport, WantedMove } from '../api/agent-protocol.ts';
+import type { Moves } from './agent-process.ts';
+import type { Disk } from './disk.ts';
+import { IncomingMoves } from './incoming-moves.ts';
+import { type MoveParts, OutgoingMove } from './outgoing-move.ts';
+import type { PeerHost, PeerHostTimes } from './peer-host.ts';
+
+export interface MoverParts extends MoveParts {
+  readonly disk: Disk;
+  readonly hostTimes?: PeerHostTimes;
+}
+
+const TRY_AGAIN = seconds(2);
+const path = (move: string): string => `ended/${move}.json`;
+
+export class Mover implements Moves {
+  readonly #parts: MoverParts;
+  readonly #incoming: IncomingMoves;
+  readonly #outgoing = new Map<string, OutgoingMove>();
+  /** By move: ends that the server may not have yet. */
+  readonly #ended = new Map<string, MoveReport>();
+  /** What an earlier agent left of moves into this host has been settled: sources may be let in. */
+  readonly ready: Promise<void>;
+  #closing = false;
+
+  /** When the keeper has adopted what runs. Begins at once to bring to an end what an earlier agent left. */
+  constructor(parts: MoverParts) {
+    this.#parts = parts;
+    this.#incoming = new IncomingMoves({ ...parts, onEnd: (wanted, end, decision) => this.#end(wanted, { migration: wanted.migration, role: 'destination', phase: 'done', decision, end }) });
+    for (const file of parts.disk.list('ended')) this.#readEnded(file);
+    for (const { wanted } of parts.state.moves()) {
+      if (wanted.role !== 'source') continue;
+      // Told already, and only its record was still to be removed.
+      if (this.#ended.has(wanted.move)) parts.state.removeMove(wanted.move);
+      else this.#begin(wanted, 'recover');
+    }
+    this.ready = this.#incoming.recover();
+  }
+
+  /** Where the agents of other hosts are to be let in. */
+  get peers(): PeerHost {
+    return this.#incoming.peers;
+  }
+
+  want(moves: readonly WantedMove[]): void {
+    this.#incoming.want(moves.filter(({ role }) => role === 'destination'));
+    for (const wanted of moves) {
+      if (this.#ended.has(wanted.move)) continue;
+      if (wanted.role === 'destination') {
+        // It never came here, and will not any more.
+        if (wanted.end && !this.#parts.state.move(wanted.move)) {
+          const decision = this.#incoming.settle(wanted.move);
+          this.#end(wanted, { migration: wanted.migration, role: 'destination', phase: 'done', decision, end: wanted.end });
+        }
+        continue;
+      }
+      const known = this.#outgoing.get(wanted.move);
+      if (known) known.want(wanted);
+      else if (wanted.end) this.#end(wanted, { migration: wanted.migration, role: 'source', phase: 'done', end: wanted.end });
+      else this.#begin(wanted, 'carryOut');
+    }
+    // Not wanted any more: everybody has it.
+    const ids = new Set(moves.map(({ move }) => move));
+    for (const id of this.#ended.keys()) if (!ids.has(id)) this.#forget(id);
+  }
+
+  reports(): MoveReport[] {
+    return [...[...this.#outgoing.values()].map((move) => move.report()), ...this.#incoming.reports(), ...this.#ended.values()];
+  }
+
+  incoming(): readonly VmReport[] {
+    return this.#incoming.vms();
+  }
+
+  acknowledged(migrations: readonly string[]): void {
+    const known = new Set(migrations);
+    for (const [id, { migration }] of this.#ended) if (known.has(migration)) this.#forget(id);
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#incoming.close();
+    for (const move of this.#outgoing.values()) move.close();
+    await this.ready;
+  }
+
+  #begin(wanted: WantedMove, how: 'carryOut' | 'recover'): void {
+    const move = new OutgoingMove(wanted, this.#parts);
+    this.#outgoing.set(wanted.move, move);
+    move.want(wanted);
+    void this.#toEnd(wanted, move, how);
+  }
+
+  async #toEnd(wanted: WantedMove, move: OutgoingMove, how: 'carryOut' | 'recover'): Promise<void> {
+    const { log, clock, keeper } = this.#parts;
+    for (let act = how; !this.#closing; act = 'recover') {
+      try {
+        const { end, receipt } = await move[act]();
+        this.#outgoing.delete(wanted.move);
+        log.info({ move: wanted.move, vm: wanted.vm, end: end.kind }, 'A move has ended');
+        this.#end(wanted, { migration: wanted.migration, role: 'source', phase: 'done', end, ...(receipt ? { receipt } : {}) });
+        keeper.giveBack(wanted.vm);
+        return;
+      } catch (error) {
+        // The disk, or something unforeseen: nobody knows how far it came but by looking.
+        log.error({ move: wanted.move, vm: wanted.vm, error: formatError(error) }, 'A move could not be brought to its end; it is tried again');
+        await clock.sleep(TRY_AGAIN);
+      }
+    }
+  }
+
+  #end({ move }: WantedMove, report: MoveReport): void {
+    this.#ended.set(move, report);
+    this.#parts.disk.write(path(move), Buffer.from(JSON.stringify(report)));
+    this.#parts.state.removeMove(move);
+    this.#parts.changed();
+  }
+
+  #forget(id: string): void {
+    this.#ended.delete(id);
+    this.#parts.disk.remove(path(id));
+  }
+
+  #readEnded(file: string): void {
+    const data = this.#parts.disk.read(`ended/${file}`);
+    const id = file.replace(/\.json$/, '');
+    try {
+      const report: unknown = JSON.parse(Buffer.from(data ?? []).toString('utf8'));
+      // The cast: this agent's own words; one that the server cannot use it refuses.
+      if (typeof report === 'object' && report !== null && 'migration' in report) this.#ended.set(id, report as MoveReport);
+    } catch (error) {
+      this.#parts.log.warn({ file, error: formatError(error) }, 'The end of a move could not be read; the other host knows it too');
+    }
+  }
+}

@@ -1,0 +1,266 @@
+/**
+ * One move of a VM away from this host, from the order to an end that is on the disk. Its record is written before anything is done
+ * and removed when nothing is left to do; what an agent finds of one when it starts is brought to its end by `recover`.
+ */
+import { formatError, unreachable } from '../base/error.ts';
+import type { Clock } from '../base/clock.ts';
+import { bytesPerSecond, ms } from '../base/units.ts';
+import type { MoveReport, WantedMove } from '../api/agent-protocol.ts';
+import type { MigrationEnd, SagaPhase } from '../model/migration.ts';
+import type { Receipt } from '../model/move.ts';
+import { resolveVm } from '../model/vm-spec.ts';
+import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
+import type { AgentState } from './agent-state.ts';
+import { CopyProgress } from './copy-progress.ts';
+import type { MoveTerms } from './ends.ts';
+import { MoveRefused, PeerLost } from './errors.ts';
+import type { Guest, Hypervisor } from './hypervisor.ts';
+import type { Decision, Journal } from './journal.ts';
+import type { Log } from './log.ts';
+import { type MoveProgress, move, planTo, recoverMove } from './move.ts';
+import type { PeerDialer } from './peer-connection.ts';
+import { PeerSide } from './peer-destination.ts';
+import type { PeerTimes } from './peer-rpc.ts';
+import type { VmRecord } from './records.ts';
+import type { SwitchoverRun } from './switchover-run.ts';
+import type { VmKeeper } from './vm-keeper.ts';
+
+export interface MoveParts {
+  readonly hypervisor: Hypervisor;
+  readonly keeper: VmKeeper;
+  readonly state: AgentState;
+  readonly journal: Journal;
+  readonly dialer: PeerDialer;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** This host's, on the network that carries migrations and tunnels. */
+  readonly address: IpAddress;
+  readonly changed: () => void;
+  readonly peerTimes?: PeerTimes;
+}
+
+/** What the drain reads, ms. */
+const DRAIN_INTERVAL = ms(20);
+/** Until the destination is asked again, when there is no guest here that waits. */
+const ASK_AGAIN = ms(500);
+
+const PHASES: Readonly<Record<MoveProgress['phase'], SagaPhase>> = {
+  preparing: 'prepare', copying: 'copy', permitting: 'switch', redirecting: 'switch', emptying: 'switch', stopping: 'switch', finishing: 'switch',
+  cancelling: 'switch', aborting: 'switch', 'in-doubt': 'switch', pausing: 'switch', returning: 'switch', resuming: 'switch',
+  'handing-over': 'announce', draining: 'drain', done: 'drain', 'rolled-back': 'switch', stranded: 'switch', dead: 'switch',
+};
+const GOING_BACK: ReadonlySet<MoveProgress['phase']> = new Set<MoveProgress['phase']>(['cancelling', 'aborting', 'in-doubt', 'pausing', 'returning', 'resuming', 'rolled-back']);
+
+const RESTARTED = 'The agent of the source was restarted';
+const DIED: MigrationEnd = { kind: 'dead', at: 'source', reason: 'Its QEMU ended at the source while the agent there was restarted' };
+
+export interface OutgoingEnd {
+  readonly end: MigrationEnd;
+  readonly receipt?: Receipt;
+}
+
+export class OutgoingMove {
+  readonly #parts: MoveParts;
+  readonly #cancel = new AbortController();
+  readonly #progress: CopyProgress;
+  #wanted: WantedMove;
+  #run: SwitchoverRun | undefined;
+  #phase: SagaPhase = 'plan';
+  #inDoubt: string | undefined;
+  #shown: MoveReport['progress'];
+  #told: Decision | undefined;
+  #closing = false;
+
+  constructor(wanted: WantedMove, parts: MoveParts) {
+    this.#wanted = wanted;
+    this.#parts = parts;
+    this.#progress = new CopyProgress(wanted.maxBandwidth);
+  }
+
+  report(): MoveReport {
+    const { migration } = this.#wanted;
+    return {
+      migration, role: 'source', phase: this.#phase,
+      ...(this.#inDoubt === undefined ? {} : { inDoubt: this.#inDoubt }), ...(this.#shown ? { progress: this.#shown } : {}),
+    };
+  }
+
+  /** What is wanted now: perhaps that it is cancelled, or what the server has heard of the destination. */
+  want(wanted: WantedMove): void {
+    this.#wanted = wanted;
+    if (wanted.cancel) this.#cancel.abort();
+    if (wanted.decision !== undefined && this.#told === undefined) {
+      this.#told = wanted.decision;
+      this.#run?.tell(wanted.decision);
+    }
+  }
+
+  /** The agent ends: what is under way goes on when the next one starts. */
+  close(): void {
+    this.#closing = true;
+  }
+
+  /** To its end, which is not yet written down as one. Fails only when the disk does. */
+  async carryOut(): Promise<OutgoingEnd> {
+    const { keeper, state } = this.#parts;
+    const { move: id, vm, dryRun } = this.#wanted;
+    const record = state.vm(vm);
+    let guest: Guest;
+    try {
+      guest = keeper.take(vm, id);
+      if (!record) throw new MoveRefused([`${vm} is not on this host`]);
+      state.saveMove({ wanted: this.#wanted, place: record.place });
+    } catch (error) {
+      keeper.giveBack(vm);
+      return { end: failed(error) };
+    }
+    const side = this.#side(record);
+    try {
+      const options = { ...this.#options(guest), to: side };
+      if (dryRun) {
+        const { warnings, notes } = await planTo(options);
+        return { end: { kind: 'possible', warnings, notes } };
+      }
+      const result = await move(options);
+      return await this.#ended(result.receipt, guest);
+    } catch (error) {
+      // Thrown before anything was changed.
+      return { end: failed(error) };
+    } finally {
+      side.close();
+    }
+  }
+
+  /** After a restart of the agent. The keeper has adopted the guest, if there is one. */
+  async recover(): Promise<OutgoingEnd> {
+    const { keeper, state, log } = this.#parts;
+    const { move: id, vm } = this.#wanted;
+    log.warn({ move: id, vm }, 'The agent was restarted in the middle of a move; it is brought to its end');
+    const record = state.vm(vm);
+    this.#phase = 'switch';
+    if (record?.givenAway?.move === id) {
+      await this.#endLeftover(record);
+      return { end: { kind: 'moved', undrained: RESTARTED } };
+    }
+    const guest = keeper.guest(vm);
+    if (this.#wanted.dryRun) return { end: { kind: 'rolled-back', reason: RESTARTED } };
+    const side = this.#side(record);
+    try {
+      if (!guest || !record) return await this.#withoutGuest(side);
+      keeper.take(vm, id);
+      const { receipt } = await recoverMove({ ...this.#options(guest), destination: side.prepared() });
+      return await this.#ended(receipt, guest);
+    } finally {
+      side.close();
+    }
+  }
+
+  /** Its QEMU is gone: it was handed over and ended, or it died. Only the destination knows. */
+  async #withoutGuest(side: PeerSide): Promise<OutgoingEnd> {
+    const { hypervisor, keeper, journal, clock, state } = this.#parts;
+    const { move: id, vm, epoch } = this.#wanted;
+    await hypervisor.clear(this.#terms());
+    const destination = side.prepared();
+    for (;;) {
+      try {
+        const decision = this.#told ?? (await destination.abort());
+        this.#doubt(undefined);
+        if (decision === 'committed' && state.vm(vm)) keeper.gaveAway(vm, epoch, id);
+        await destination.finish().catch(unlessLost);
+        return decision === 'committed'
+          ? { end: { kind: 'moved', undrained: RESTARTED } }
+          : { end: DIED };
+      } catch (error) {
+        if (!(error instanceof PeerLost)) throw error;
+        // Without a permit it cannot have committed, and gives up by itself.
+        if (!journal.permitted(id)) return { end: DIED };
+        this.#doubt(`Its QEMU is gone here, and whether ${side.host} has taken it over cannot be asked: ${formatError(error)}`);
+        await clock.sleep(ASK_AGAIN);
+      }
+      if (this.#closing) throw new PeerLost(side.host, 'the agent ends');
+    }
+  }
+
+  /** What was handed over and not yet ended when the agent was. */
+  async #endLeftover({ name, spec, networks, place }: VmRecord): Promise<void> {
+    const { hypervisor } = this.#parts;
+    const left = await hypervisor.adopt(resolveVm(name, spec, new Map(Object.entries(networks))), place);
+    await left?.kill();
+    await hypervisor.clear(this.#terms());
+  }
+
+  async #ended(receipt: Receipt, guest: Guest): Promise<OutgoingEnd> {
+    const { keeper } = this.#parts;
+    const { move: id, vm, epoch } = this.#wanted;
+    const { outcome } = receipt;
+    switch (outcome.kind) {
+      case 'moved':
+        // First that it is not ours any more, then its end: the other way round it would be told as the VM's.
+        keeper.gaveAway(vm, epoch, id);
+        await guest.kill();
+        return { end: outcome, receipt };
+      case 'dead':
+        // What it was before it was handed over is not what it was when it ended: it must not be brought back.
+        if (outcome.at === 'destination') {
+          keeper.gaveAway(vm, epoch, id);
+          await guest.kill();
+        }
+        return { end: outcome, receipt };
+      case 'rolled-back':
+        return { end: this.#cancel.signal.aborted && outcome.reason === 'Cancelled' ? { kind: 'cancelled' } : outcome, receipt };
+      case 'stranded':
+        return { end: outcome, receipt };
+      default:
+        return unreachable(outcome);
+    }
+  }
+
+  #options(guest: Guest) {
+    const { hypervisor, journal } = this.#parts;
+    return {
+      terms: this.#terms(), guest, hypervisor, journal,
+      policy: { ...this.#wanted.policy, drainInterval: DRAIN_INTERVAL },
+      signal: this.#cancel.signal,
+      onProgress: (progress: MoveProgress) => this.#show(progress),
+      onRun: (run: SwitchoverRun) => {
+        this.#run = run;
+        if (this.#told !== undefined) run.tell(this.#told);
+      },
+    };
+  }
+
+  #terms(): MoveTerms {
+    const { move: id, peer, maxBandwidth } = this.#wanted;
+    return { id, source: this.#parts.address, destination: parseIpAddress(peer.address), maxBandwidth: bytesPerSecond(maxBandwidth) };
+  }
+
+  #side(record: VmRecord | undefined): PeerSide {
+    const { dialer, peerTimes } = this.#parts;
+    const { peer, move: id, token, vm } = this.#wanted;
+    const declared = { name: vm, spec: record?.spec ?? { cpus: 1, memory: '1MiB' }, networks: { ...record?.networks }, placement: record?.placement ?? { host: '', epoch: 0, start: 0 } };
+    return new PeerSide({ dialer, peer, move: id, token, vm: declared, ...(peerTimes ? { times: peerTimes } : {}) });
+  }
+
+  #show({ phase, sample, reason }: MoveProgress): void {
+    const { changed } = this.#parts;
+    if (!GOING_BACK.has(phase)) this.#phase = PHASES[phase];
+    if (sample) this.#shown = this.#progress.at(sample, phase !== 'copying' && !GOING_BACK.has(phase));
+    this.#doubt(phase === 'in-doubt' ? `${this.#wanted.vm} is paused: whether ${this.#wanted.peer.host} has taken it over cannot be asked (${reason ?? ''})` : undefined);
+    changed();
+  }
+
+  #doubt(reason: string | undefined): void {
+    if (this.#inDoubt === reason) return;
+    this.#inDoubt = reason;
+    this.#parts.keeper.say(this.#wanted.vm, reason === undefined ? undefined : { state: 'in-doubt', reason });
+    this.#parts.changed();
+  }
+}
+
+function failed(error: unknown): MigrationEnd {
+  return error instanceof MoveRefused ? { kind: 'refused', reasons: error.reasons } : { kind: 'rolled-back', reason: formatError(error) };
+}
+
+function unlessLost(error: unknown): void {
+  if (!(error instanceof PeerLost)) throw error;
+}

@@ -1,0 +1,49 @@
+/** Lets the agents of other hosts in, over TLS, as soon as what an earlier agent left of moves into this host has been settled. */
+import { formatError } from '../base/error.ts';
+import { seconds } from '../base/units.ts';
+import { systemClock } from '../native/system-clock.ts';
+import type { Identity } from '../trust/identity.ts';
+import type { Moves } from './agent-process.ts';
+import type { Log } from './log.ts';
+import type { Mover } from './mover.ts';
+import { type PeerListener, listenTls } from './peer-tls.ts';
+
+export interface PeerServiceOptions {
+  readonly identity: Identity;
+  readonly address: string;
+  readonly port: number;
+  readonly log: Log;
+}
+
+const TRY_AGAIN = seconds(2);
+
+/** The mover's moves, which end with the service. An address that is not there yet, or a port that is taken, is tried again. */
+export function withPeers(mover: Mover, options: PeerServiceOptions): Moves {
+  const closing = new AbortController();
+  const listening = serve(mover, options, closing.signal);
+  return {
+    want: (moves) => mover.want(moves),
+    reports: () => mover.reports(),
+    incoming: () => mover.incoming(),
+    acknowledged: (migrations) => mover.acknowledged(migrations),
+    close: async () => {
+      closing.abort();
+      (await listening)?.close();
+      await mover.close();
+    },
+  };
+}
+
+async function serve(mover: Mover, { identity, address, port, log }: PeerServiceOptions, closing: AbortSignal): Promise<PeerListener | undefined> {
+  const refused = (error: unknown, from: string | undefined): void => log.warn({ from, error: formatError(error) }, 'Somebody who is no agent of this cluster was turned away');
+  await mover.ready;
+  while (!closing.aborted) {
+    try {
+      return await listenTls(identity, { address, port }, () => systemClock.now(), (connection) => mover.peers.accept(connection), refused);
+    } catch (error) {
+      log.error({ address, port, error: formatError(error) }, 'Other agents cannot be let in, so no VM can be moved to this host; it is tried again');
+      await systemClock.sleep(TRY_AGAIN, closing);
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,159 @@
+/**
+ * Keeps the server told, and hears what it wants. The server's being away changes nothing on this host: it is tried again and again,
+ * and told the whole state when it is back.
+ */
+import { formatError } from '../base/error.ts';
+import type { Clock } from '../base/clock.ts';
+import { type Milliseconds, ms, seconds } from '../base/units.ts';
+import type { AgentReport, MoveReport, ReportAnswer, VmReport, Wanted } from '../api/agent-protocol.ts';
+import { ApiError } from '../api/api.ts';
+import type { Log } from './log.ts';
+
+/** api/agent-client.ts, over HTTPS. */
+export interface ServerLink {
+  report(report: AgentReport): Promise<ReportAnswer>;
+  wanted(signal: AbortSignal): AsyncIterable<Wanted>;
+}
+
+export interface ReporterParts {
+  readonly server: ServerLink;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** New at every start of the agent. */
+  readonly instance: string;
+  /** What changes slowly; asked for every 5 s. */
+  readonly facts: () => Promise<Omit<AgentReport['host'], 'agent'>>;
+  readonly agent: () => AgentReport['host']['agent'];
+  readonly vms: () => readonly VmReport[];
+  readonly moves: () => readonly MoveReport[];
+  readonly want: (wanted: Wanted) => void;
+  /** Migrations whose end the server has on its disk. */
+  readonly acknowledged: (migrations: readonly string[]) => void;
+}
+
+const INTERVAL = seconds(1);
+const FACTS = seconds(5);
+/** Between two reports, however much changes. */
+const CLOSEST = ms(20);
+/** To a server that is away: from the first to the longest, well below the time after which a host counts as silent. */
+const AWAY = { first: ms(250), longest: seconds(2) } as const;
+/** For an answer. */
+const ANSWER = seconds(5);
+/** To one that refuses this agent: that takes a person. */
+const REFUSED = seconds(30);
+
+export class Reporter {
+  readonly #parts: ReporterParts;
+  #sequence = 0;
+  #dirty = false;
+  #poke = new AbortController();
+  #facts: Omit<AgentReport['host'], 'agent'> | undefined;
+  /** By what was asked of it: the code of what went wrong last, so that the log has each failure once. */
+  readonly #failing = new Map<string, string>();
+
+  constructor(parts: ReporterParts) {
+    this.#parts = parts;
+  }
+
+  /** There is something new to tell. */
+  changed(): void {
+    this.#dirty = true;
+    this.#poke.abort();
+  }
+
+  /** Until aborted. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#keepFacts(signal), this.#keepTelling(signal), this.#keepListening(signal)]);
+  }
+
+  async #keepFacts(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        const first = this.#facts === undefined;
+        this.#facts = await this.#parts.facts();
+        this.#works('facts');
+        if (first) this.changed();
+      } catch (error) {
+        this.#fails('facts', error, 'This host could not be looked at');
+      }
+      await this.#parts.clock.sleep(FACTS, signal);
+    }
+  }
+
+  async #keepTelling(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
+    let away: Milliseconds = AWAY.first;
+    while (!signal.aborted) {
+      const began = clock.monotonic();
+      try {
+        await this.#tell(signal);
+        this.#works('report');
+        away = AWAY.first;
+      } catch (error) {
+        await clock.sleep(this.#fails('report', error, 'The server could not be told') ? REFUSED : away, signal);
+        away = ms(Math.min(away * 2, AWAY.longest));
+        continue;
+      }
+      await clock.sleep(CLOSEST, signal);
+      this.#poke = new AbortController();
+      const left = ms(INTERVAL - (clock.monotonic() - began));
+      if (!this.#dirty && left > 0) await clock.sleep(left, AbortSignal.any([signal, this.#poke.signal]));
+    }
+  }
+
+  async #tell(signal: AbortSignal): Promise<void> {
+    const { server, clock, instance, agent, vms, moves, acknowledged } = this.#parts;
+    if (!this.#facts || signal.aborted) return;
+    // What changes from here on is in the next one.
+    this.#dirty = false;
+    const report = { instance, sequence: ++this.#sequence, host: { ...this.#facts, agent: agent() }, vms: vms(), moves: moves() };
+    // One that hangs on a dead connection must not keep the next from a server that is back; late ones do no harm.
+    const answer = await Promise.race([server.report(report), clock.sleep(ANSWER, signal)]);
+    if (signal.aborted) return;
+    const silent = `The server did not answer a report within ${ANSWER / 1000} s: look at its load and at the network`;
+    if (!answer) throw new ApiError(0, 'API_UNREACHABLE', silent);
+    if (answer.acknowledged.length > 0) acknowledged(answer.acknowledged);
+  }
+
+  async #keepListening(signal: AbortSignal): Promise<void> {
+    const { server, clock, want } = this.#parts;
+    while (!signal.aborted) {
+      let wait: Milliseconds = AWAY.longest;
+      try {
+        for await (const wanted of server.wanted(signal)) {
+          this.#works('wanted');
+          want(wanted);
+        }
+      } catch (error) {
+        if (!signal.aborted && this.#fails('wanted', error, 'The server does not say what it wants')) wait = REFUSED;
+      }
+      await clock.sleep(wait, signal);
+    }
+  }
+
+  #works(what: string): void {
+    if (!this.#failing.delete(what)) return;
+    this.#parts.log.info({ what }, what === 'facts' ? 'This host can be looked at again' : 'The server is back');
+  }
+
+  /** True when the server refuses this agent, rather than being away. */
+  #fails(what: string, error: unknown, message: string): boolean {
+    const refused = (error instanceof ApiError && error.status >= 400 && error.status < 500) || isOfTrust(error);
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    if (this.#failing.get(what) !== code) {
+      this.#failing.set(what, code);
+      const fields = { what, code, error: formatError(error) };
+      if (refused) this.#parts.log.error(fields, `${message}: it refuses this agent; VMs run on, and it is tried again every 30 s`);
+      else this.#parts.log.warn(fields, `${message}; VMs run on, and it is tried again`);
+    }
+    return refused;
+  }
+}
+
+/** A certificate that is expired, or of another cluster; either end's. */
+function isOfTrust(error: unknown): boolean {
+  for (let e = error, depth = 0; e instanceof Error && depth < 8; e = e.cause, depth++) {
+    if ('code' in e && typeof e.code === 'string' && (e.code.startsWith('TRUST_') || e.code === 'API_UNTRUSTED_SERVER')) return true;
+  }
+  return false;
+}
