@@ -26,6 +26,12 @@ export function headline(receipt: Receipt, client?: ClientView): Headline {
         why: outcome.reason,
         todo: `Nothing now; ${to} keeps nothing of it. See to the reason, then move it again.`,
       };
+    case 'dead':
+      return {
+        text: `${vm} RUNS NOWHERE: its QEMU ended during the move from ${from} to ${to}.${saw}`,
+        why: outcome.reason,
+        todo: `See to the reason, then start it anew: godwit vm start ${vm}.`,
+      };
     case 'stranded': {
       const { text, todo } = stranded(receipt);
       return { text: `${text}${saw}`, why: outcome.reason, todo };

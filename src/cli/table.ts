@@ -15,18 +15,23 @@ export interface TableOptions {
   readonly indent?: number;
   /** A line of dashes below the titles. */
   readonly rule?: boolean;
+  /** The least width of each column: a table that grows keeps what `columnWidths` said of its first rows. */
+  readonly widths?: readonly number[];
 }
+
+type Rows = readonly (readonly (string | number)[])[];
+
+export const columnWidths = (columns: readonly Column[], rows: Rows, least: readonly number[] = []): number[] =>
+  columns.map(({ title }, i) => Math.max(least[i] ?? 0, visibleWidth(title), ...rows.map((row) => visibleWidth(String(row[i] ?? '')))));
 
 const GAP = '  ';
 
 /** One string per line, none with trailing space; a missing cell is empty. The titles are left out when all of them are empty. */
-export function formatTable(
-  columns: readonly Column[], rows: readonly (readonly (string | number)[])[], options: TableOptions = {},
-): string[] {
+export function formatTable(columns: readonly Column[], rows: Rows, options: TableOptions = {}): string[] {
   const body = rows.map((row) => columns.map((_, i) => String(row[i] ?? '')));
   const titles = columns.map(({ title }) => title);
   const header = titles.some((title) => title !== '') ? [titles] : [];
-  const widths = columns.map((_, i) => Math.max(0, ...[...header, ...body].map((row) => visibleWidth(row[i] ?? ''))));
+  const widths = columnWidths(columns, body, options.widths);
   const rule = options.rule && header.length > 0 ? [widths.map((width) => '-'.repeat(width))] : [];
   return [...header, ...rule, ...body].map((row) => {
     const cells = row.map((cell, i) => {

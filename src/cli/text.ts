@@ -56,3 +56,9 @@ export function formatBytes(bytes: number): string {
   for (; n >= 1023.95 && unit < UNITS.length - 1; unit++) n /= 1024;
   return `${unit === 0 ? n : n.toFixed(1)} ${UNITS[unit] ?? ''}`;
 }
+
+/** `812 MB/s`, `0.4 MB/s`. */
+export function formatRate(bytesPerSecond: number): string {
+  const rate = bytesPerSecond / 1e6;
+  return `${rate.toFixed(rate < 9.95 ? 1 : 0)} MB/s`;
+}

@@ -27,7 +27,7 @@ const story: readonly (readonly [number, MoveProgress])[] = [
   [432, { phase: 'copying', sample: sample(mib(193)) }],
   [632, { phase: 'copying', sample: sample(mib(20), 2) }],
   [733, { phase: 'copying', sample: sample(mib(1.2), 3) }],
-  ...(['redirecting', 'emptying', 'stopping', 'finishing', 'committing', 'releasing', 'handing-over'] as const)
+  ...(['permitting', 'redirecting', 'emptying', 'stopping', 'finishing', 'handing-over'] as const)
     .map((phase, i): readonly [number, MoveProgress] => [740 + i, { phase, sample: sample(mib(1.2), 3) }]),
   [760, { phase: 'draining', sample: sample(0, 4) }],
   [920, { phase: 'done', sample: sample(0, 4) }],

@@ -1,0 +1,55 @@
+/** `godwit describe`: everything that is known of one thing, and what happened to it last. */
+import type { AnyResource, Api, ResourceOf } from '../api/api.ts';
+import type { Kind } from '../model/resource.ts';
+import { type Section, formatSections, sectionsOf, tableOrNone } from './description.ts';
+import { type ExitCode, exitCodes } from './exit-code.ts';
+import { type Io, print, styleOfOut } from './io.ts';
+import { type Target, nameOf } from './kinds.ts';
+import { formatReceipt } from './receipt.ts';
+import { resourceTable, sorted } from './resource-table.ts';
+
+/** Read back this far for those about one thing … */
+const EVENTS_READ = 2000;
+/** … and this many are shown. */
+const EVENTS_SHOWN = 10;
+const MIGRATIONS_SHOWN = 5;
+
+export async function describe(api: Api, io: Io, target: Target): Promise<ExitCode> {
+  const { kind } = target;
+  const name = nameOf(target, 'describe');
+  const resource = await api.get(kind, name);
+  const now = io.clock.now();
+  const sections: Section[] = [...sectionsOf(resource, now), ...await related(api, resource, now)];
+  if (resource.kind === 'Migration' && resource.status?.receipt) {
+    sections.push({ title: 'Receipt', lines: formatReceipt(resource.status.receipt, undefined, styleOfOut(io)).split('\n') });
+  }
+  if (kind !== 'Event') {
+    const events = await api.list('Event', { last: EVENTS_READ });
+    const about = events.filter(({ spec }) => spec.about.kind === kind && spec.about.name === name);
+    sections.push(rows('Events', 'Event', sorted(about).slice(-EVENTS_SHOWN), now));
+  }
+  print(io, formatSections(sections).join('\n'));
+  return exitCodes.fine;
+}
+
+/** What else hangs on it. */
+async function related(api: Api, { kind, name }: AnyResource, now: number): Promise<Section[]> {
+  switch (kind) {
+    case 'Host':
+      return [rows('VMs', 'Vm', (await api.list('Vm')).filter(({ status }) => status?.placement?.host === name), now)];
+    case 'Network':
+      return [rows('VMs', 'Vm', (await api.list('Vm')).filter(({ spec }) => spec.nics?.some((nic) => nic.network === name)), now)];
+    case 'Vm': {
+      const moves = sorted((await api.list('Migration')).filter(({ spec }) => spec.vm === name));
+      return [rows('Migrations', 'Migration', moves.slice(-MIGRATIONS_SHOWN), now)];
+    }
+    default:
+      return [];
+  }
+}
+
+/** A table of others that belong to it. */
+function rows<K extends Kind>(title: string, kind: K, resources: readonly ResourceOf[K][], now: number): Section {
+  const table = resourceTable(kind, false);
+  return { title, lines: tableOrNone(table.columns, sorted(resources).map((r) => table.row(r, now))) };
+}

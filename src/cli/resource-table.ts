@@ -1,0 +1,106 @@
+/** The columns of `get`, per kind; `-o wide` has more of them. */
+import type { ResourceOf } from '../api/api.ts';
+import { movePolicy, silentAfter } from '../model/cluster-policy.ts';
+import type { Kind } from '../model/resource.ts';
+import { formatAge } from './age.ts';
+import { reference } from './kinds.ts';
+import { type Column, left, right } from './table.ts';
+import { formatBytes, formatMs, formatRate, oneLine } from './text.ts';
+
+export interface ResourceColumn<R> {
+  readonly column: Column;
+  readonly wide: boolean;
+  /** `now`: ms since the epoch. */
+  readonly cell: (resource: R, now: number) => string | number | undefined;
+}
+
+type Cell<R> = ResourceColumn<R>['cell'];
+const col = <R>(title: string, cell: Cell<R>): ResourceColumn<R> => ({ column: left(title), wide: false, cell });
+const num = <R>(title: string, cell: Cell<R>): ResourceColumn<R> => ({ column: right(title), wide: false, cell });
+const wide = <R>(title: string, cell: Cell<R>): ResourceColumn<R> => ({ column: left(title), wide: true, cell });
+
+const since = (at: number | undefined, now: number): string | undefined => (at === undefined ? undefined : formatAge(now - at));
+const size = (bytes: number | undefined): string | undefined => (bytes === undefined ? undefined : formatBytes(bytes));
+const joined = (words: readonly string[] = []): string | undefined => (words.length === 0 ? undefined : words.join(','));
+
+/** What a migration is doing, or how it ended. */
+export const migrationState = ({ status }: ResourceOf['Migration']): string => status?.end?.kind ?? status?.phase ?? 'queued';
+
+function migrationPercent({ status }: ResourceOf['Migration']): string | undefined {
+  if (status?.end) return status.end.kind === 'moved' ? '100%' : undefined;
+  return status?.progress === undefined ? undefined : `${Math.floor(status.progress.fraction * 100)}%`;
+}
+
+/** The end's own reason before the one it waited for. */
+export function migrationReason({ status }: ResourceOf['Migration']): string | undefined {
+  const end = status?.end;
+  if (end && 'reason' in end) return end.reason;
+  if (end && 'reasons' in end) return end.reasons.join('; ');
+  return end ? undefined : status?.reason ?? status?.progress?.slow;
+}
+
+const columns: { readonly [K in Kind]: readonly ResourceColumn<ResourceOf[K]>[] } = {
+  Host: [
+    col('NAME', (h) => h.name), col('STATE', (h) => h.status?.state), col('ADDRESS', (h) => h.spec.address),
+    num('CPUS', (h) => h.status?.cpus), num('MEMORY', (h) => size(h.status?.memory)), num('FREE', (h) => size(h.status?.freeMemory)),
+    col('REPORTED', (h, now) => since(h.status?.lastReport, now)),
+    wide('ACCELERATORS', (h) => joined(h.status?.accelerators)), wide('QEMU', (h) => h.status?.qemu),
+    wide('KERNEL', (h) => h.status?.kernel), wide('AGENT', (h) => h.status?.agent.version),
+    wide('BRIDGES', (h) => joined(Object.keys(h.status?.bridges ?? {}))), wide('CPU', (h) => h.status?.cpu),
+  ],
+  Network: [
+    col('NAME', (n) => n.name), col('BRIDGE', (n) => n.spec.bridge), num('MTU', (n) => n.spec.mtu ?? 1500),
+    col('GATEWAY', (n) => n.spec.gateway),
+  ],
+  Vm: [
+    col('NAME', (v) => v.name), col('STATE', (v) => v.status?.state), col('HOST', (v) => v.status?.placement?.host),
+    num('CPUS', (v) => v.spec.cpus), num('MEMORY', (v) => v.spec.memory), col('SINCE', (v, now) => since(v.status?.since, now)),
+    wide('ADDRESSES', (v) => joined(v.spec.nics?.flatMap((nic) => nic.addresses ?? []))),
+    wide('NETWORKS', (v) => joined(v.spec.nics?.map((nic) => nic.network))),
+    wide('MIGRATION', (v) => v.status?.migration), wide('REASON', (v) => v.status?.reason),
+  ],
+  Migration: [
+    col('NAME', (m) => m.name), col('VM', (m) => m.spec.vm), col('FROM', (m) => m.status?.from), col('TO', (m) => m.spec.to),
+    col('STATE', migrationState), num('COPIED', migrationPercent), col('AGE', (m, now) => since(m.status?.createdAt, now)),
+    wide('RATE', ({ status }) => (status?.end || !status?.progress ? undefined : formatRate(status.progress.throughput))),
+    wide('DIRTY', ({ status }) => (status?.end || !status?.progress ? undefined : formatRate(status.progress.dirtyRate))),
+    wide('PAUSE', ({ status }) => (status?.receipt ? formatMs(status.receipt.times.stopToResume) : undefined)),
+    wide('REASON', migrationReason),
+  ],
+  Event: [
+    col('AGE', (e, now) => since(e.spec.at, now)), col('SEVERITY', (e) => e.spec.severity), col('REASON', (e) => e.spec.reason),
+    col('OBJECT', (e) => reference(e.spec.about.kind, e.spec.about.name)),
+    wide('HOST', (e) => e.spec.host), wide('NAME', (e) => e.name), col('MESSAGE', (e) => e.spec.message),
+  ],
+  Policy: [
+    col('NAME', (p) => p.name), col('LAST-PASS', (p) => formatMs(movePolicy(p.spec).lastPass)),
+    col('MAX-PAUSE', (p) => formatMs(movePolicy(p.spec).maxPause)), col('MAX-COPY', (p) => formatMs(movePolicy(p.spec).maxCopy)),
+    num('MOVES-PER-VM', (p) => movePolicy(p.spec).movesPerVm), col('SILENT-AFTER', (p) => formatMs(silentAfter(p.spec))),
+    wide('PATIENCE', (p) => formatMs(movePolicy(p.spec).patience)),
+    wide('LAST-PASS-LATE', (p) => formatMs(movePolicy(p.spec).lastPassLate)),
+    wide('MAX-DRAIN', (p) => formatMs(movePolicy(p.spec).maxDrain)),
+  ],
+};
+
+export interface ResourceTable<R> {
+  readonly columns: readonly Column[];
+  /** `-` for what is not known. */
+  row(resource: R, now: number): string[];
+}
+
+export function resourceTable<K extends Kind>(kind: K, isWide: boolean): ResourceTable<ResourceOf[K]> {
+  const all: readonly ResourceColumn<ResourceOf[K]>[] = columns[kind];
+  const shown = all.filter(({ wide }) => isWide || !wide);
+  return {
+    columns: shown.map(({ column }) => column),
+    row: (resource, now) => shown.map(({ cell }) => oneLine(String(cell(resource, now) ?? '-')) || '-'),
+  };
+}
+
+const inOrder = new Intl.Collator('en', { numeric: true });
+
+/** Migrations in the order they were asked for, everything else by name, `web-2` before `web-10`. */
+export function sorted<R extends ResourceOf[Kind]>(resources: readonly R[]): R[] {
+  const createdAt = (r: ResourceOf[Kind]): number => (r.kind === 'Migration' ? r.status?.createdAt ?? 0 : 0);
+  return resources.toSorted((a, b) => createdAt(a) - createdAt(b) || inOrder.compare(a.name, b.name));
+}
