@@ -1,5 +1,5 @@
 /**
- * The project's checks, in the order that fails fastest: `check` (types, lint), `unit`, `lab`, or `all`.
+ * The project's checks, in the order that fails fastest: `check` (types, lint), `unit`, `lab`, `crash`, or `all`.
  * Run by npm: `npm test`, `npm run test:unit`, `npm run check`. Exit code 0 only if everything asked for passed.
  */
 import { spawnSync } from 'node:child_process';
@@ -26,7 +26,8 @@ function check(): boolean {
 }
 
 /** Lab tests share two cores and measure time in ms: one file after the other. */
-function tests(title: string, pattern: string, concurrency: number): boolean {
+function tests(title: string, pattern: string, concurrency: number, environment: Readonly<Record<string, string>> = {}): boolean {
+  Object.assign(process.env, environment);
   const files = globSync(pattern, { cwd: root }).sort();
   if (files.length === 0) throw new Error(`No test matches ${pattern}`);
   return run(title, process.execPath, '--test', `--test-concurrency=${concurrency}`, '--test-timeout=300000', ...files);
@@ -36,7 +37,9 @@ const steps: Readonly<Record<string, () => boolean>> = {
   check,
   unit: () => tests('unit', 'test/unit/**/*.test.ts', 2),
   lab: () => tests('lab', 'test/lab/**/*.test.ts', 1),
-  all: () => check() && tests('unit', 'test/unit/**/*.test.ts', 2) && tests('lab', 'test/lab/**/*.test.ts', 1),
+  /** The saga on doubles, broken at every step; and in the lab at every step, not only at one per phase. */
+  crash: () => tests('crash points', 'test/crash/**/*.test.ts', 1) && tests('crash points in the lab', 'test/lab/crash/**/*.test.ts', 1, { GODWIT_CRASH: 'all' }),
+  all: () => check() && tests('unit', 'test/unit/**/*.test.ts', 2) && tests('crash points', 'test/crash/**/*.test.ts', 1) && tests('lab', 'test/lab/**/*.test.ts', 1),
 };
 const step = steps[what];
 if (!step) {

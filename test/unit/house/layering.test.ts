@@ -20,7 +20,8 @@ interface Source {
 }
 
 function sources(): Source[] {
-  return globSync('src/**/*.ts', { cwd: root }).map((path) => {
+  // The program itself, src/main.ts, stands above all rooms.
+  return globSync('src/*/**/*.ts', { cwd: root }).map((path) => {
     const text = readFileSync(join(root, path), 'utf8');
     const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => m[1] ?? '');
     return { path, room: path.split('/')[1] ?? '', text, imports };
