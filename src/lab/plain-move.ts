@@ -2,12 +2,12 @@
 import { type BytesPerSecond, type Milliseconds, ms, seconds } from '../base/units.ts';
 import type { Host } from '../host/host.ts';
 import { formatUri } from '../agent/uri.ts';
-import { endVm, placeVm, type RunningVm } from '../agent/agent.ts';
+import { KernelGuest } from '../agent/agent.ts';
 import { prepareIncoming, prepareOutgoing } from '../vm/migration.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 
 export interface PlainResult {
-  readonly running: RunningVm;
+  readonly running: KernelGuest;
   /** From the order to RESUME. */
   readonly total: Milliseconds;
   readonly stopToResume: Milliseconds;
@@ -19,10 +19,10 @@ const DOWNTIME_LIMIT = ms(50);
 const PATIENCE = seconds(60);
 
 export async function plainMove(
-  from: RunningVm, to: Host, address: IpAddress, options: { id: string; runDirectory: string; maxBandwidth: BytesPerSecond },
+  from: KernelGuest, to: Host, address: IpAddress, options: { id: string; runDirectory: string; maxBandwidth: BytesPerSecond },
 ): Promise<PlainResult> {
   const startedAt = performance.timeOrigin + performance.now();
-  const destination = await placeVm(to, from.vm, { runDirectory: options.runDirectory, id: options.id, incoming: 'running' });
+  const destination = await KernelGuest.start(to, from.vm, { runDirectory: options.runDirectory, id: options.id }, 'running');
   try {
     const incoming = await prepareIncoming(destination.qemu, { hold: false });
     const outgoing = await prepareOutgoing(from.qemu, { hold: false, maxBandwidth: options.maxBandwidth, downtimeLimit: DOWNTIME_LIMIT });
@@ -33,10 +33,10 @@ export async function plainMove(
     await outgoing.migrate(uri);
     const [{ at: stoppedAt }, { at: resumedAt }] = await Promise.all([stop, resume]);
     await outgoing.completed(PATIENCE);
-    await endVm(from);
+    await from.kill();
     return { running: destination, total: ms(resumedAt - startedAt), stopToResume: ms(resumedAt - stoppedAt), stoppedAt: ms(stoppedAt), resumedAt: ms(resumedAt) };
   } catch (error) {
-    await endVm(destination);
+    await destination.kill();
     throw error;
   }
 }

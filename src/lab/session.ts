@@ -2,11 +2,17 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { endVm, getToKnow, type MoveProgress, move, placeVm, type RunningVm } from '../agent/agent.ts';
+import { KernelGuest, type MoveProgress, getToKnow, move } from '../agent/agent.ts';
+import { kernelDisk } from '../agent/disk.ts';
+import { KernelHypervisor } from '../agent/hypervisor-kernel.ts';
 import { Journal } from '../agent/journal.ts';
-import type { MovePolicy, MoveResult } from '../agent/move.ts';
+import { LocalDestination } from '../agent/local-destination.ts';
+import type { MoveTerms } from '../agent/ends.ts';
+import { MoveDestination } from '../agent/move-destination.ts';
+import type { DestinationSide, MovePolicy } from '../agent/move.ts';
 import { GodwitError } from '../base/error.ts';
 import { bytesPerSecond, ms, seconds } from '../base/units.ts';
+import type { Receipt } from '../model/move.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Native } from '../native/native.ts';
 import { lastLines } from '../vm/run-directory.ts';
@@ -22,6 +28,13 @@ export const labPolicy: MovePolicy = {
   maxPause: ms(300), maxEmptying: ms(300), quiet: ms(100), maxDrain: seconds(5), drainInterval: ms(20),
 };
 
+/** Where the guest runs now; after a stranded move, the destination's, which may or may not run, and what was left at the source. */
+export interface MoveResult {
+  readonly receipt: Receipt;
+  readonly running: KernelGuest;
+  readonly leftBehind?: KernelGuest;
+}
+
 export interface SessionMove {
   readonly policy?: Partial<MovePolicy>;
   readonly onProgress?: (progress: MoveProgress) => void;
@@ -33,12 +46,12 @@ export class Session {
   readonly lab: Lab;
   readonly vm: Vm;
   readonly #journals = new Map<string, Journal>();
-  readonly #leftBehind: RunningVm[] = [];
-  #running: RunningVm;
+  readonly #leftBehind: KernelGuest[] = [];
+  #running: KernelGuest;
   #at: LabHost;
   #moves = 0;
 
-  private constructor(lab: Lab, vm: Vm, running: RunningVm, at: LabHost) {
+  private constructor(lab: Lab, vm: Vm, running: KernelGuest, at: LabHost) {
     this.lab = lab;
     this.vm = vm;
     this.#running = running;
@@ -48,22 +61,22 @@ export class Session {
   /** Builds the lab, boots the VM on the first host, and waits until the guest serves. */
   static async open(native: Native, lab: LabOptions, vm: Vm): Promise<Session> {
     const built = new Lab(native, lab);
-    let running: RunningVm | undefined;
+    let running: KernelGuest | undefined;
     try {
       const [first] = built.hosts;
       if (!first) throw new GodwitError('LAB_NO_HOST', 'A lab needs a host');
-      running = await placeVm(first.host, vm, { runDirectory: join(built.directory, 'boot'), id: 'boot', incoming: false });
+      running = await KernelGuest.start(first.host, vm, { runDirectory: join(built.directory, 'boot'), id: 'boot' }, false);
       for (const { host } of built.hosts) await getToKnow(host);
       await guestUp(running);
       return new Session(built, vm, running, first);
     } catch (error) {
-      if (running) await endVm(running);
+      await running?.kill();
       built.close();
       throw error;
     }
   }
 
-  get running(): RunningVm {
+  get running(): KernelGuest {
     return this.#running;
   }
 
@@ -78,15 +91,37 @@ export class Session {
   }
 
   async move({ policy, onProgress, signal, hostProbes = true }: SessionMove = {}, to = this.next): Promise<MoveResult> {
-    const result = await move({
-      id: this.#id(), running: this.#running, to: to.host, sourceAddress: this.#at.address, destinationAddress: to.address,
-      port: 4444, maxBandwidth: MAX_BANDWIDTH, journal: this.#journal(to), runDirectory: this.lab.directory,
-      policy: { ...labPolicy, ...policy }, hostProbes, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}),
+    const terms: MoveTerms = { id: this.#id(), source: this.#at.address, destination: to.address, maxBandwidth: MAX_BANDWIDTH };
+    const running = this.#running;
+    let arrived: KernelGuest | undefined;
+    const side = this.#side(to, hostProbes, (guest) => (arrived = guest));
+    const { receipt } = await move({
+      terms, guest: running, hypervisor: new KernelHypervisor(this.#at.host, { hostProbes }), to: side, journal: this.#journal(this.#at),
+      policy: { ...labPolicy, ...policy }, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}),
     });
-    if (result.receipt.outcome.kind === 'moved') this.#at = to;
-    this.#running = result.running;
-    if (result.leftBehind) this.#leftBehind.push(result.leftBehind);
-    return result;
+    const { kind } = receipt.outcome;
+    if (kind === 'moved') {
+      this.#at = to;
+      await running.kill();
+    }
+    if (arrived && kind !== 'rolled-back') this.#running = arrived;
+    const leftBehind = kind === 'stranded' && this.#running !== running ? running : undefined;
+    if (leftBehind) this.#leftBehind.push(leftBehind);
+    return { receipt, running: this.#running, ...(leftBehind ? { leftBehind } : {}) };
+  }
+
+  /** The destination in this process. */
+  #side(to: LabHost, hostProbes: boolean, onGuest: (guest: KernelGuest) => void): DestinationSide {
+    return {
+      host: to.name,
+      facts: (vm) => new KernelHypervisor(to.host).facts(vm),
+      prepare: async (vm, terms) => {
+        const place = { runDirectory: join(this.lab.directory, terms.id), id: terms.id };
+        const guest = await MoveDestination.prepare(to.host, vm, place, terms, { hostProbes });
+        onGuest(guest.guest);
+        return new LocalDestination({ move: terms.id, host: to.name, guest, journal: this.#journal(to) });
+      },
+    };
   }
 
   async movePlain(to = this.next): Promise<PlainResult> {
@@ -99,9 +134,8 @@ export class Session {
 
   async close(): Promise<void> {
     try {
-      for (const vm of [this.#running, ...this.#leftBehind]) await endVm(vm);
+      for (const vm of [this.#running, ...this.#leftBehind]) await vm.kill();
     } finally {
-      for (const journal of this.#journals.values()) journal.close();
       this.lab.close();
     }
   }
@@ -111,13 +145,13 @@ export class Session {
   }
 
   #journal(host: LabHost): Journal {
-    const journal = this.#journals.get(host.name) ?? new Journal(join(this.lab.directory, `${host.name}.journal`));
+    const journal = this.#journals.get(host.name) ?? new Journal(kernelDisk(join(this.lab.directory, host.name)), 'moves.journal');
     this.#journals.set(host.name, journal);
     return journal;
   }
 }
 
-async function guestUp({ qemu }: RunningVm): Promise<void> {
+async function guestUp({ qemu }: KernelGuest): Promise<void> {
   const deadline = performance.now() + BOOT_TIMEOUT;
   const { serialLog } = qemu.run;
   let ended = false;

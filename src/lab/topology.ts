@@ -8,7 +8,7 @@
  * Everything is in namespaces named `gwl-<pid>-<n>-…`, which `close` removes; `sweep` removes those of dead processes.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Host } from '../host/host.ts';
@@ -23,6 +23,10 @@ export interface LabOptions {
   readonly networks: readonly Network[];
   /** Of the migration network, bytes: 1500 makes tunnels of 1500-byte VM networks fragment, as on most sites. */
   readonly migrationMtu?: number;
+  /** One more namespace, on the migration network alone. */
+  readonly server?: boolean;
+  /** Instead of this process's number in its names: such a lab is nobody's orphan, and stays until it is ended by its name. */
+  readonly name?: string;
 }
 
 export interface LabHost {
@@ -47,6 +51,7 @@ export const CLIENT = 100;
 
 export class Lab {
   readonly hosts: readonly LabHost[];
+  readonly server: LabHost | undefined;
   readonly client: Host;
   readonly clientNamespace: string;
   /** Its bridge of network `a` is `br-a`, with the ports `a-h1`, `a-h2`, …, `a-client`. */
@@ -60,8 +65,9 @@ export class Lab {
 
   constructor(native: Native, options: LabOptions) {
     this.#native = native;
-    const prefix = `${PREFIX}-${process.pid}-${++made}`;
-    this.directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
+    const prefix = options.name === undefined ? `${PREFIX}-${process.pid}-${++made}` : `${PREFIX}-${options.name}`;
+    if (options.name === undefined) this.directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
+    else mkdirSync((this.directory = join(tmpdir(), prefix)), { mode: 0o700 });
     try {
       const networkBridge = (network: Network | 'm'): string => `br-${network}`;
       const networks: readonly (Network | 'm')[] = [...options.networks, 'm'];
@@ -91,6 +97,15 @@ export class Lab {
         return { name, host, address, namespace };
       });
 
+      if (options.server) {
+        const namespace = `${prefix}-server`;
+        const host = this.#namespace(namespace, 'server');
+        cable(host, 'mig', 'm', options.migrationMtu ?? 1500);
+        const address = parseIpAddress('10.79.0.250');
+        host.addresses.add(host.links.get('mig').index, address, 24);
+        this.server = { name: 'server', host, address, namespace };
+      }
+
       this.clientNamespace = `${prefix}-client`;
       this.client = this.#namespace(this.clientNamespace, 'client');
       for (const network of options.networks) {
@@ -104,6 +119,17 @@ export class Lab {
       this.close();
       throw error;
     }
+  }
+
+  /** Leaves everything as it is and lets go of it. */
+  leave(): void {
+    for (const thing of this.#open.splice(0)) thing.close();
+    this.#namespaces.splice(0);
+  }
+
+  /** Every process in the lab's namespaces: QEMUs, which outlive their starter by design. */
+  endProcesses(): void {
+    for (const name of this.#namespaces) endProcessesIn(name);
   }
 
   /** Removes every namespace and file of the lab. The VMs must have ended before: a process keeps its namespace alive. */
@@ -131,6 +157,35 @@ export class Lab {
   }
 }
 
+/** Ends the lab of this name and removes all of it; false when there is none. */
+export function endLab(name: string): boolean {
+  const prefix = `${PREFIX}-${name}`;
+  const mine = namespaces().filter((namespace) => namespace.startsWith(`${prefix}-`));
+  const directory = join(tmpdir(), prefix);
+  const there = mine.length > 0 || existsSync(directory);
+  for (const namespace of mine) {
+    endProcessesIn(namespace);
+    ip('netns', 'del', namespace);
+  }
+  rmSync(directory, { recursive: true, force: true });
+  return there;
+}
+
+function endProcessesIn(namespace: string): void {
+  const pids = (): number[] => ip('netns', 'pids', namespace).split('\n').filter(Boolean).map(Number);
+  // A daemon may be starting a QEMU at this very moment.
+  for (let left = pids(), tries = 0; left.length > 0 && tries < 50; left = pids(), tries++) {
+    for (const pid of left) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        continue; // it has ended
+      }
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  }
+}
+
 /** Removes what labs left behind whose process was killed: QEMUs, which outlive their starter by design, namespaces, files. */
 export function sweep(): void {
   const orphaned = (name: string): boolean => {
@@ -146,7 +201,7 @@ export function sweep(): void {
     rmSync(path, { recursive: true, force: true });
   }
   for (const name of namespaces().filter(orphaned)) {
-    for (const pid of ip('netns', 'pids', name).split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+    endProcessesIn(name);
     ip('netns', 'del', name);
   }
 }

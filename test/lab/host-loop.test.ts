@@ -2,14 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { MoveTerms } from '../../src/agent/ends.ts';
 import { RedirectLoop } from '../../src/agent/errors.ts';
-import { MoveSource, type MoveTunnels } from '../../src/agent/move-source.ts';
-import type { RunningVm } from '../../src/agent/running-vm.ts';
+import { MoveSource, type NetworkedGuest, firstVni, tunnelName } from '../../src/agent/move-source.ts';
 import type { Host } from '../../src/host/host.ts';
 import type { Link } from '../../src/host/link.ts';
 import type { VmTap } from '../../src/host/vm-tap.ts';
-import { mib } from '../../src/base/units.ts';
-import type { Qemu } from '../../src/vm/qemu.ts';
+import { bytesPerSecond, mib } from '../../src/base/units.ts';
 import { parseIpAddress } from '../../src/wire/ip-address.ts';
 import { MacAddress } from '../../src/wire/mac-address.ts';
 import { GUEST, NO_VNET_HEADER, frame, numbers, readAll, take, tunnelBetween, twoHosts, until, vmTap, withBench } from './host-fixture.ts';
@@ -18,20 +17,31 @@ const timeout = { timeout: 30_000 };
 const [H1, H2] = ['10.79.0.1', '10.79.0.2'];
 
 /** A VM as a MoveSource sees it: the guest's QEMU plays no part in the network's half of a move. */
-function running(host: Host, tap: VmTap): RunningVm {
-  const qemu = new Proxy({}, { get: (_, name) => assert.fail(`the network's half of a move asked QEMU for ${String(name)}`) });
+function running(host: Host, tap: VmTap): NetworkedGuest {
   return {
     host, taps: [tap],
     vm: {
       name: 'web-1', memory: mib(1), cpus: 1, machine: 'q35', cpuModel: 'Nehalem', accelerator: 'tcg', disks: [],
       nics: [{ mac: GUEST, attachment: { kind: 'bridge', bridge: 'br0' }, mtu: 1500, addresses: [], vhost: false }],
     },
-    qemu: qemu as Qemu, // a stand-in that fails the test when touched
   };
 }
 
-const tunnels = (id: string, vni: number, source: string, destination: string): MoveTunnels =>
-  ({ id, vni, source: parseIpAddress(source), destination: parseIpAddress(destination) });
+/** Ids of moves that differ by 16, as their VNIs do. */
+const [THERE, BACK, MORE] = ['00a010', '00a020', '00a030'];
+
+const terms = (id: string, source: string, destination: string): MoveTerms =>
+  ({ id, source: parseIpAddress(source), destination: parseIpAddress(destination), maxBandwidth: bytesPerSecond(1e9) });
+
+const sourceOf = (guest: NetworkedGuest, move: MoveTerms): MoveSource => new MoveSource(guest, move, { adopt: false });
+
+/** What the destination of a move has: an end of its tunnel, which feeds its tap. */
+function tunnelInto(host: Host, tap: VmTap, move: MoveTerms): Link {
+  const tunnel = host.createTunnel({ name: tunnelName(move, 0), vni: firstVni(move), local: move.destination, remote: move.source, mtu: 1500 });
+  host.traffic.attach(tunnel.index);
+  host.traffic.redirect(tunnel.index, { hook: 'ingress', preference: 1, match: 'all', to: tap.index });
+  return tunnel;
+}
 
 function redirectAll(host: Host, tap: VmTap, tunnel: Link): void {
   host.traffic.redirect(tap.index, { hook: 'egress', preference: 1, match: 'all', to: tunnel.index });
@@ -60,23 +70,47 @@ describe('redirects at both ends', () => {
     const { h1, h2 } = twoHosts(bench);
     const [one, two] = [vmTap(bench, h1), vmTap(bench, h2, { mute: true })];
     const { far } = tunnelBetween(h1, H1, h2, H2, two, 'gx-there', 7001);
-    const back = tunnels('back', 7002, H2, H1);
+    const back = terms(BACK, H2, H1);
     const devices = (): string[] => h2.links.list().map((l) => l.name);
     const before = devices();
-    assert.throws(() => new MoveSource(running(h2, two), back), RedirectLoop);
+    assert.throws(() => sourceOf(running(h2, two), back), RedirectLoop);
     assert.deepEqual(devices(), before);
     assert.deepEqual(h2.traffic.counters(two.index, 'egress'), []);
 
     // The other end's redirect is no hindrance: nothing feeds that tap.
-    new MoveSource(running(h1, one), tunnels('more', 7003, H1, H2)).close();
+    sourceOf(running(h1, one), terms(MORE, H1, H2)).close();
     // Nor is that tunnel, once it is gone.
     h2.links.delete(far.index);
-    const source = new MoveSource(running(h2, two), back);
+    const source = sourceOf(running(h2, two), back);
     source.redirect();
     assert.deepEqual(h2.traffic.counters(two.index, 'egress').map((f) => f.preference), [1, 2]);
     source.close();
     assert.deepEqual(h2.traffic.counters(two.index, 'egress'), []);
     assert.deepEqual(devices(), before.filter((name) => name !== far.name));
+  }));
+
+  test('a MoveSource that adopts takes over what an earlier one has left, redirecting or not, and clears it away', timeout, () => withBench((bench) => {
+    const { h1, e1 } = twoHosts(bench);
+    const one = vmTap(bench, h1);
+    const there = terms(THERE, H1, H2);
+    const devices = (): string[] => h1.links.list().map((l) => l.name);
+    const before = devices();
+    const adopt = (): MoveSource => new MoveSource(running(h1, one), there, { adopt: true });
+    const earlier = sourceOf(running(h1, one), there);
+    const made = devices();
+    assert.equal(adopt().redirects(), false);
+    earlier.redirect();
+    e1.send(frame(MacAddress.broadcast, 1), NO_VNET_HEADER);
+    const source = adopt();
+    assert.deepEqual([source.redirects(), source.redirectedFrames(), devices()], [true, [1], made]);
+    source.endRedirect();
+    assert.deepEqual([source.redirects(), h1.traffic.counters(one.index, 'egress')], [false, []]);
+    earlier.redirect();
+    adopt().close();
+    assert.deepEqual([h1.traffic.counters(one.index, 'egress'), devices()], [[], before]);
+    // What it finds nothing of it makes.
+    adopt().close();
+    assert.deepEqual(devices(), before);
   }));
 
   for (const leftover of [false, true]) {
@@ -85,10 +119,9 @@ describe('redirects at both ends', () => {
       const { h1, h2, e1, e2 } = twoHosts(bench);
       const [old, two] = [vmTap(bench, h1, { name: 'gt-old' }), vmTap(bench, h2, { mute: true })];
       // The way there, finished: opened at h2, and h2's end of the tunnel is gone, or RedirectLoop would refuse the way back.
-      const first = new MoveSource(running(h1, old), tunnels('there', 7001, H1, H2));
-      const far = h2.createTunnel({ name: 'gx-there-0', vni: 7001, local: parseIpAddress(H2), remote: parseIpAddress(H1), mtu: 1500 });
-      h2.traffic.attach(far.index);
-      h2.traffic.redirect(far.index, { hook: 'ingress', preference: 1, match: 'all', to: two.index });
+      const there = terms(THERE, H1, H2);
+      const first = sourceOf(running(h1, old), there);
+      const far = tunnelInto(h2, two, there);
       first.redirect();
       h2.bridges.setPortState(two.index, 'forwarding');
       h2.links.delete(far.index);
@@ -98,10 +131,9 @@ describe('redirects at both ends', () => {
       }
       // The way back, in a tap of its own.
       const fresh = vmTap(bench, h1, { mute: true });
-      const second = new MoveSource(running(h2, two), tunnels('back', 7002, H2, H1));
-      const into = h1.createTunnel({ name: 'gx-back-0', vni: 7002, local: parseIpAddress(H1), remote: parseIpAddress(H2), mtu: 1500 });
-      h1.traffic.attach(into.index);
-      h1.traffic.redirect(into.index, { hook: 'ingress', preference: 1, match: 'all', to: fresh.index });
+      const back = terms(BACK, H2, H1);
+      const second = sourceOf(running(h2, two), back);
+      tunnelInto(h1, fresh, back);
       second.redirect();
       h1.bridges.setPortState(fresh.index, 'forwarding');
 

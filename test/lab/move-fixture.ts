@@ -1,7 +1,8 @@
 /** What the lab tests of whole moves share: a lab with a guest per file, streams watched through a move, what must hold after it. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { after, before } from 'node:test';
+import { type TestContext, after, before } from 'node:test';
+import { Journal } from '../../src/agent/journal.ts';
 import type { LedgerEntry, Receipt } from '../../src/model/move.ts';
 import { losses, lossless } from '../../src/model/move.ts';
 import type { Disk, Vm } from '../../src/model/vm.ts';
@@ -111,6 +112,21 @@ export function assertBack(receipt: Receipt): void {
   assert.equal(receipt.outcome.kind, 'rolled-back', JSON.stringify(receipt.outcome));
   assert.deepEqual(receipt.notes.filter((note) => note.includes('behind younger ones')), []);
   for (const { nic, redirected, delivered } of receipt.nics) assert.deepEqual({ nic, delivered }, { nic, delivered: redirected });
+}
+
+/** `look` is called at the destination of every move of this test, between the record of the commit and the opening of the ports. */
+export function atCommit(t: TestContext, look: () => void): void {
+  const { decide } = Journal.prototype;
+  t.mock.method(Journal.prototype, 'decide', function (this: Journal, ...[move, vm, decision]: Parameters<Journal['decide']>) {
+    decide.call(this, move, vm, decision);
+    if (decision === 'committed') look();
+  });
+}
+
+/** When the guest ran at the destination, ms since the epoch. */
+export function resumedAt({ outcome, startedAt, times }: Receipt): number {
+  assert.equal(outcome.kind, 'moved');
+  return startedAt + times.total;
 }
 
 /** What a queue dropped during the move. */

@@ -39,7 +39,7 @@ for (const family of [4, 6] as const) {
     assert.deepEqual(receipt.outcome, { kind: 'moved' });
     assert.deepEqual([receipt.from, receipt.to], [source.name, destination.name]);
     assert.equal(running, session().running);
-    assert.deepEqual(receipt.phases.map(({ name }) => name).slice(0, 4), ['preparing', 'copying', 'redirecting', 'stopping']);
+    assert.deepEqual(receipt.phases.map(({ name }) => name).slice(0, 5), ['preparing', 'copying', 'permitting', 'redirecting', 'stopping']);
     assert.equal(receipt.unwatched, true);
     assert.equal(lossless(receipt), false);
     assert.match(receipt.notes.join('\n'), /QEMU switched by itself/);
