@@ -3,6 +3,7 @@
 #
 #   sh tools/setup.sh npm      the npm packages, among them the Node that the rest runs on
 #   sh tools/setup.sh native   npm, and a C compiler and the native addon
+#   sh tools/setup.sh host     native, and what a host of a cluster needs: QEMU, nftables. Debian 12; root if something is missing
 #   sh tools/setup.sh lab      native, and QEMU, network tools and the guest image. Debian 12; root if something is missing
 #   sh tools/setup.sh all      lab, and what the tests need besides
 #
@@ -155,12 +156,17 @@ guest_kernel() {
   say "unpacked the guest kernel $image in .cache/lab/kernel"
 }
 
-lab() {
-  [ "$(dpkg --print-architecture 2> /dev/null)" = amd64 ] || fail 'the lab needs Debian 12 on amd64.'
+host() {
+  [ "$(dpkg --print-architecture 2> /dev/null)" = amd64 ] || fail 'made for Debian 12 on amd64: install QEMU 8.2 or newer and nftables by hand elsewhere.'
   codename=$(. "$etc/os-release" && echo "${VERSION_CODENAME:-unknown}")
   [ "$codename" = bookworm ] || warn "made for Debian 12 (bookworm), this is $codename: going on, packages may be missing."
-  packages iproute2 nftables busybox-static cpio xz-utils
+  # shellcheck disable=SC2048,SC2086 # a list of packages
+  packages iproute2 nftables $*
   qemu
+}
+
+lab() {
+  host busybox-static cpio xz-utils
   guest_kernel
   sh tools/guest-image.sh
 }
@@ -169,9 +175,9 @@ lab() {
 
 level=${1:-}
 case $level in
-  npm | native | lab | all) ;;
+  npm | native | host | lab | all) ;;
   *)
-    echo 'usage: sh tools/setup.sh npm|native|lab|all' >&2
+    echo 'usage: sh tools/setup.sh npm|native|host|lab|all' >&2
     exit 2
     ;;
 esac
@@ -188,5 +194,9 @@ npm_packages
 packages gcc libc6-dev
 sh tools/build-native.sh
 [ "$level" != native ] || exit 0
+if [ "$level" = host ]; then
+  host
+  exit 0
+fi
 lab
 [ "$level" != all ] || packages procps strace

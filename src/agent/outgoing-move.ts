@@ -41,6 +41,8 @@ export interface MoveParts {
 
 /** What the drain reads, ms. */
 const DRAIN_INTERVAL = ms(20);
+/** Between two words on a copy's progress. */
+const TELL = ms(250);
 /** Until the destination is asked again, when there is no guest here that waits. */
 const ASK_AGAIN = ms(500);
 
@@ -69,6 +71,8 @@ export class OutgoingMove {
   #inDoubt: string | undefined;
   #shown: MoveReport['progress'];
   #told: Decision | undefined;
+  /** When the progress was last told, by the monotonic clock. */
+  #toldAt = ms(-Infinity);
   #closing = false;
 
   constructor(wanted: WantedMove, parts: MoveParts) {
@@ -242,10 +246,15 @@ export class OutgoingMove {
   }
 
   #show({ phase, sample, reason }: MoveProgress): void {
-    const { changed } = this.#parts;
+    const { changed, clock } = this.#parts;
+    const before = this.#phase;
     if (!GOING_BACK.has(phase)) this.#phase = PHASES[phase];
     if (sample) this.#shown = this.#progress.at(sample, phase !== 'copying' && !GOING_BACK.has(phase));
     this.#doubt(phase === 'in-doubt' ? `${this.#wanted.vm} is paused: whether ${this.#wanted.peer.host} has taken it over cannot be asked (${reason ?? ''})` : undefined);
+    // While the guest is about to stand still, or does, nothing is done that can wait.
+    if (this.#phase === 'switch' && !GOING_BACK.has(phase)) return;
+    if (this.#phase === before && clock.monotonic() - this.#toldAt < TELL) return;
+    this.#toldAt = clock.monotonic();
     changed();
   }
 
