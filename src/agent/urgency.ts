@@ -4,19 +4,33 @@
  */
 import { constants, getPriority, setPriority } from 'node:os';
 
+/** By pid: how many want it raised, and what it was before the first of them. Moves overlap: the last one to be done puts it back. */
+const raised = new Map<number, { readonly before: number; wanted: number }>();
+
 /** Raises the main thread of a process, or the calling one (0), until what it returns is called. Without the right to, does nothing. */
 export function raise(pid: number): () => void {
+  let known = raised.get(pid);
   try {
-    const before = getPriority(pid);
-    setPriority(pid, constants.priority.PRIORITY_HIGHEST);
-    return () => {
-      try {
-        setPriority(pid, before);
-      } catch {
-        // It has ended.
-      }
-    };
+    if (!known) {
+      known = { before: getPriority(pid), wanted: 0 };
+      setPriority(pid, constants.priority.PRIORITY_HIGHEST);
+      raised.set(pid, known);
+    }
   } catch {
     return () => undefined;
   }
+  const { before } = known;
+  known.wanted++;
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    if (--known.wanted > 0) return;
+    raised.delete(pid);
+    try {
+      setPriority(pid, before);
+    } catch {
+      // It has ended.
+    }
+  };
 }

@@ -51,9 +51,9 @@ export async function wayBack(session: Session, tries: number, say: (line: strin
     return {
       figures: { backTries: tries, backLost: lost, backHeldFrames: held },
       targets: [
-        { name: `${tries} moves that go back: guest runs on at the source`, want: `${tries}`, got: `${back}`, ok: back === tries },
-        { name: `${tries} moves that go back: lost, duplicated, out of order (${held} frames held)`, want: '0', got: wrong.length ? wrong.join('; ') : '0', ok: wrong.length === 0 },
-        { name: `${tries} moves that go back: nothing left behind`, want: 'none', got: left.join(', ') || 'none', ok: left.length === 0 },
+        { name: `${tries} moves that go back (mover alone): guest runs on at the source`, want: `${tries}`, got: `${back}`, ok: back === tries },
+        { name: `${tries} moves that go back (mover alone): lost, duplicated, out of order (${held} frames held)`, want: '0', got: wrong.length ? wrong.join('; ') : '0', ok: wrong.length === 0 },
+        { name: `${tries} moves that go back (mover alone): nothing left behind`, want: 'none', got: left.join(', ') || 'none', ok: left.length === 0 },
       ],
     };
   } finally {

@@ -28,9 +28,9 @@ export async function chain(session: Session, moves: number, say: (line: string)
       return {
         figures: { chainMoves: moves, chainSessionsAlive: result.sessions.alive, chainLost: result.toGuest.lost + result.toClient.lost, chainLargestStall: result.sessions.largestStallMs },
         targets: [
-          { name: `${moves} moves in a row: TCP sessions alive, nothing lost`, want: `${result.sessions.opened} alive`, got: wrong.length ? wrong.join('; ') : `${result.sessions.alive} alive`, ok: wrong.length === 0 },
-          { name: `${moves} moves in a row: ledgers that prove no loss`, want: `${moves}`, got: `${proven}`, ok: proven === moves },
-          { name: `${moves} moves in a row: leaked taps, tunnels, filters, processes, descriptors, namespaces`, want: 'none', got: left.join(', ') || 'none', ok: left.length === 0 },
+          { name: `${moves} moves in a row (mover alone): TCP sessions alive, nothing lost`, want: `${result.sessions.opened} alive`, got: wrong.length ? wrong.join('; ') : `${result.sessions.alive} alive`, ok: wrong.length === 0 },
+          { name: `${moves} moves in a row (mover alone): ledgers that prove no loss`, want: `${moves}`, got: `${proven}`, ok: proven === moves },
+          { name: `${moves} moves in a row (mover alone): leaked taps, tunnels, filters, processes, descriptors, namespaces`, want: 'none', got: left.join(', ') || 'none', ok: left.length === 0 },
         ],
       };
     } finally {

@@ -2,11 +2,19 @@
 import { parseArgs } from 'node:util';
 import { formatError } from '../base/error.ts';
 import { formatTable, left } from '../cli/cli.ts';
+import { benchCluster } from './bench-cluster.ts';
 import { benchMove } from './bench-move.ts';
 import type { BenchResult } from './bench-result.ts';
 import { sweep } from './topology.ts';
 
-const benches: Readonly<Record<string, (runs: number, say: (line: string) => void) => Promise<BenchResult>>> = { move: benchMove };
+interface Bench {
+  readonly run: (runs: number, say: (line: string) => void) => Promise<BenchResult>;
+  /** Without --runs, and at least with --check. */
+  readonly runs: number;
+}
+
+/** Runs: of `move`, moves by each side; of `cluster`, restarts of the agent. */
+const benches: Readonly<Record<string, Bench>> = { move: { run: benchMove, runs: 20 }, cluster: { run: benchCluster, runs: 100 } };
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string' }, check: { type: 'boolean' } } });
@@ -15,13 +23,13 @@ async function main(): Promise<number> {
     console.error(`bench: name one of: ${Object.keys(benches).join(', ')}\nnpm run bench -- NAME [--runs N] [--check]`);
     return 2;
   }
-  const runs = values.runs === undefined ? 20 : Number(values.runs);
+  const runs = values.runs === undefined ? bench.runs : Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1) {
     console.error(`bench: --runs takes a whole number from 1, not '${values.runs}'`);
     return 2;
   }
   sweep();
-  const result = await bench(values.check ? Math.max(20, runs) : runs, (line) => process.stderr.write(`${line}\n`));
+  const result = await bench.run(values.check ? Math.max(bench.runs, runs) : runs, (line) => process.stderr.write(`${line}\n`));
   const ok = result.targets.every((t) => t.ok);
   process.stdout.write(`${formatTable(['', 'target', 'wanted', 'got'].map(left), result.targets.map((t) => [t.ok ? 'met' : 'UNMET', t.name, t.want, t.got])).join('\n')}\n`);
   process.stdout.write(`${JSON.stringify({ bench: result.bench, figures: result.figures, targets: result.targets, ok })}\n`);

@@ -28,7 +28,7 @@ export function vmDeclaration(vm: Vm, placement: LabPlacement = {}): Declaration
 }
 
 /** YAML, for `godwit apply -f`. */
-export function labDeclarations(vms: readonly Vm[]): string {
+export function labDeclarations(vms: readonly Vm[], placement: LabPlacement = {}): string {
   const networks = new Set(vms.flatMap((vm) => vm.nics.map(({ attachment }) => (attachment.kind === 'bridge' && attachment.bridge === 'br-b' ? 'b' : 'a'))));
-  return [...[...networks].map(networkDeclaration), ...vms.map((vm) => vmDeclaration(vm))].map((document) => stringify(document, { lineWidth: 0 })).join('---\n');
+  return [...[...networks].map(networkDeclaration), ...vms.map((vm) => vmDeclaration(vm, placement))].map((document) => stringify(document, { lineWidth: 0 })).join('---\n');
 }

@@ -45,7 +45,12 @@ export function qemuArguments(vm: Vm, launch: QemuLaunch): string[] {
     ['-machine', vm.machine, '-accel', vm.accelerator, '-cpu', vm.cpuModel],
     ['-m', `size=${vm.memory}B`, '-smp', `${vm.cpus}`],
     ['-display', 'none', '-nodefaults', '-no-user-config'],
-    ['-qmp', `unix:${escape(run.qmpSocket)},server=on,wait=off`, '-pidfile', run.pidFile, '-serial', `file:${run.serialLog}`],
+    ['-qmp', `unix:${escape(run.qmpSocket)},server=on,wait=off`, '-pidfile', run.pidFile],
+    // The log is written whether anybody is connected or not. The guest sees the same port as with a file.
+    [
+      '-chardev', `socket,id=tty,path=${escape(run.ttySocket)},server=on,wait=off,logfile=${escape(run.serialLog)},logappend=off`,
+      '-serial', 'chardev:tty',
+    ],
     vm.nics.flatMap((nic, index) => nicArguments(nic, index, tapFds[index])),
     vm.disks.flatMap(diskArguments),
     vm.boot === undefined ? [] : ['-kernel', vm.boot.kernel, '-initrd', vm.boot.initrd, '-append', vm.boot.commandLine],

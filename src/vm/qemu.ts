@@ -7,6 +7,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { getPriority, setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { seconds, type Milliseconds } from '../base/units.ts';
 import type { Vm } from '../model/vm.ts';
@@ -22,6 +23,8 @@ import { QemuAlreadyRuns, QemuStartFailed, QemuStillRuns } from './vm-errors.ts'
 const program = 'qemu-system-x86_64';
 /** Between two looks at something that has no event: the QMP socket's appearance, the end of a process not our child. */
 const lookInterval = 5;
+/** This process's own: while it is raised for a switchover, a QEMU it starts must not inherit that. */
+const ownPriority = getPriority();
 
 export interface StartOptions {
   readonly runDirectory: string;
@@ -58,6 +61,8 @@ export async function startQemu(native: Native, netns: Netns, vm: Vm, options: S
     const [cause] = await once(child, 'error');
     throw new QemuStartFailed(vm.name, `could not be started: is ${program} installed?`, '', { cause });
   }
+  // Before it has threads, which inherit it.
+  if (getPriority(child.pid) !== ownPriority) setPriority(child.pid, ownPriority);
   // QEMU writes the same later; without this one there would be a while in which a running QEMU cannot be found.
   writeFileSync(run.pidFile, `${child.pid}\n`);
 

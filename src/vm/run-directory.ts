@@ -9,6 +9,8 @@ export interface RunDirectory {
   readonly pidFile: string;
   /** What QEMU itself says. */
   readonly log: string;
+  /** The guest's first serial port, both ways, for one at a time; who is connected has to read. */
+  readonly ttySocket: string;
   /** What the guest writes to its first serial port. */
   readonly serialLog: string;
 }
@@ -16,7 +18,7 @@ export interface RunDirectory {
 export function runDirectory(path: string): RunDirectory {
   const root = resolve(path);
   const file = (name: string): string => join(root, name);
-  return { path: root, qmpSocket: file('qmp'), pidFile: file('qemu.pid'), log: file('qemu.log'), serialLog: file('serial.log') };
+  return { path: root, qmpSocket: file('qmp'), pidFile: file('qemu.pid'), log: file('qemu.log'), ttySocket: file('tty'), serialLog: file('serial.log') };
 }
 
 /** The last `lines` lines, out of the last 8 KiB; empty where there is no such file. */
