@@ -12,11 +12,23 @@ import { type Connect, runProgram } from './cli/program.ts';
 const io: Io = {
   out: process.stdout, err: process.stderr, env: process.env, clock: systemClock,
   read: (path) => (path === '-' ? text(process.stdin) : readFile(path, 'utf8')),
+  onKeys,
   onInterrupt: (listener) => {
     process.on('SIGINT', listener);
     return () => void process.off('SIGINT', listener);
   },
 };
+
+/** A terminal gives every key at once and acts on none itself. */
+function onKeys(listener: (bytes: Uint8Array) => void): () => void {
+  const { stdin } = process;
+  if (stdin.isTTY) stdin.setRawMode(true);
+  stdin.on('data', listener).resume();
+  return () => {
+    stdin.off('data', listener).pause();
+    if (stdin.isTTY) stdin.setRawMode(false);
+  };
+}
 
 const connect: Connect = async (where) => {
   const { HttpClient } = await import('./api/client.ts');

@@ -138,6 +138,8 @@ export interface DestinationGuest {
   listen(listener: (event: Exclude<DestinationEvent, { kind: 'committed' | 'lost' }> | { readonly kind: 'resumed'; readonly at: Milliseconds }) => void): () => void;
   /** Everything has been loaded: true also for one adopted after that. */
   loaded(): Promise<boolean>;
+  /** Precedence for this agent, which is about to be waited for, until what it returns is called. */
+  hurry(): () => void;
   /** Opens the ports, teaches the bridge, lets it run: in this order. Harmless when done already. */
   release(): Promise<void>;
   announce(): void;

@@ -52,3 +52,10 @@ export class NoSuchMove extends GodwitError {
     super('AGENT_NO_SUCH_MOVE', `There is no move ${move} here for this host: does the server know it, and is the token its own?`);
   }
 }
+
+/** Asked to try a network that is not there. */
+export class PreflightRefused extends GodwitError {
+  constructor(text: string) {
+    super('AGENT_PREFLIGHT', text);
+  }
+}

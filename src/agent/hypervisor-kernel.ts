@@ -11,6 +11,8 @@ import type { Guest, Hypervisor, Place } from './hypervisor.ts';
 import { KernelGuest } from './kernel-guest.ts';
 import { MoveDestination } from './move-destination.ts';
 import { hostFacts, lasting, pathFacts } from './plan-facts.ts';
+import { kernelProbes } from './preflight-kernel.ts';
+import type { HostProbes } from './preflight.ts';
 import { KernelSourceEnd } from './source-end.ts';
 
 export interface KernelHypervisorOptions {
@@ -21,11 +23,13 @@ export interface KernelHypervisorOptions {
 export class KernelHypervisor implements Hypervisor {
   readonly #host: Host;
   readonly #hostProbes: boolean;
+  readonly probes: HostProbes;
 
   /** `host` stays the caller's. */
   constructor(host: Host, { hostProbes = true }: KernelHypervisorOptions = {}) {
     this.#host = host;
     this.#hostProbes = hostProbes;
+    this.probes = kernelProbes(host);
   }
 
   get host(): string {

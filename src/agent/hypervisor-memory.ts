@@ -11,6 +11,7 @@ import type { HostFacts, MoveFacts } from '../policy/plan.ts';
 import { QmpClosed } from '../vm/qmp-errors.ts';
 import type { DestinationGuest, MoveTerms, SourceEnd, SourceEvent } from './ends.ts';
 import type { Guest, GuestState, Hypervisor, Place } from './hypervisor.ts';
+import type { HostProbes } from './preflight.ts';
 import type { Tunnel, World, WorldEvent, WorldQemu } from './memory-world.ts';
 
 /** Thrown at whoever acts for an agent that is no more. */
@@ -25,6 +26,13 @@ const GUEST_MEMORY = 100e6;
 export class MemoryHypervisor implements Hypervisor {
   readonly host: string;
   readonly world: World;
+  /** Every way is as wide as asked for, and every network the same. */
+  readonly probes: HostProbes = {
+    pathMtu: async (_to, _port, sizes) => ({ works: Math.max(...sizes), tried: sizes, promised: Math.max(...sizes) }),
+    listen: () => ({ mac: '02:00:00:00:00:01', wait: async (size) => size, close: () => undefined }),
+    sendFrames: async () => undefined,
+    gateway: async () => ['02:00:00:00:00:02'],
+  };
   #crashed = false;
 
   constructor(world: World, host: string) {
@@ -228,6 +236,7 @@ function memoryDestination(hands: MemoryHypervisor, guest: MemoryGuest, terms: M
       void guest.exited.then(() => qemu.listeners.has(heard) && listener({ kind: 'ended' }));
       return () => qemu.listeners.delete(heard);
     },
+    hurry: () => () => undefined,
     loaded: async () => qemu.state === 'loaded' || qemu.state === 'running',
     release: async () => hands.act('release', () => {
       qemu.open = true;

@@ -7,6 +7,7 @@ import type { Vm } from '../model/vm.ts';
 import type { DestinationGuest, MoveTerms, SourceEnd } from './ends.ts';
 import type { HostFacts, MoveFacts } from '../policy/plan.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
+import type { HostProbes } from './preflight.ts';
 
 /** Where a VM's QEMU has its files, and what its taps are named after. Outlives the agent. */
 export interface Place {
@@ -48,6 +49,8 @@ export interface Hypervisor {
   facts(vm: Vm): Promise<HostFacts>;
   /** Of the way to the other host, and of earlier moves of this guest that are still under way. */
   path(guest: Guest, to: IpAddress): Promise<Pick<MoveFacts, 'pathMtu' | 'outerFamily' | 'draining'>>;
+  /** What of that can be tried, not only looked up. Always the same object. */
+  readonly probes: HostProbes;
   sourceEnd(guest: Guest, terms: MoveTerms): Promise<SourceEnd>;
   /** After a restart of the agent in the middle of a move: what the earlier one left, whatever that is. */
   adoptSourceEnd(guest: Guest, terms: MoveTerms): Promise<SourceEnd>;

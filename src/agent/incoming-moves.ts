@@ -15,11 +15,13 @@ import { LocalDestination } from './local-destination.ts';
 import type { MoveParts } from './outgoing-move.ts';
 import { type IncomingMoves as Asked, PeerHost, type PeerHostTimes } from './peer-host.ts';
 import type { Declared, Hello, PeerParams } from './peer-message.ts';
+import type { HostProbes } from './preflight.ts';
 import type { MoveRecord } from './records.ts';
 
 /** A source may call before the server has told us of the move. */
 const EXPECT = seconds(5);
 const LOOK = ms(20);
+const TRY_AGAIN = seconds(2);
 
 export interface IncomingParts extends MoveParts {
   readonly hostTimes?: PeerHostTimes;
@@ -33,6 +35,7 @@ export class IncomingMoves implements Asked {
   readonly #wanted = new Map<string, WantedMove>();
   readonly #ends = new Map<string, LocalDestination>();
   readonly #guests = new Map<string, DestinationGuest>();
+  readonly #closing = new AbortController();
 
   constructor(parts: IncomingParts) {
     this.#parts = parts;
@@ -60,7 +63,8 @@ export class IncomingMoves implements Asked {
 
   /** What an earlier agent had in hand: what it had not committed never will be. */
   async recover(): Promise<void> {
-    for (const record of this.#parts.state.moves()) if (record.wanted.role === 'destination') await this.#recover(record);
+    const left = this.#parts.state.moves().filter(({ wanted }) => wanted.role === 'destination');
+    await Promise.all(left.map((record) => this.#recovered(record)));
   }
 
   async expected(peer: string, { move, token }: Hello): Promise<void> {
@@ -77,6 +81,10 @@ export class IncomingMoves implements Asked {
 
   facts(vm: Declared): Promise<HostFacts> {
     return this.#parts.hypervisor.facts(resolved(vm));
+  }
+
+  get probes(): HostProbes {
+    return this.#parts.hypervisor.probes;
   }
 
   async prepare(move: string, { vm: declared, source, destination, maxBandwidth }: PeerParams<'prepare'>): Promise<DestinationEnd> {
@@ -126,25 +134,41 @@ export class IncomingMoves implements Asked {
   }
 
   close(): void {
+    this.#closing.abort();
     this.peers.close();
   }
 
+  /** A QEMU that does not answer, or a disk without room, is tried again: nothing else may be done with the move until then. */
+  async #recovered(record: MoveRecord): Promise<void> {
+    const { clock, log } = this.#parts;
+    const { move, vm } = record.wanted;
+    const { signal } = this.#closing;
+    log.warn({ move, vm }, 'The agent was restarted in the middle of a move into this host');
+    while (!signal.aborted) {
+      try {
+        return await this.#recover(record);
+      } catch (error) {
+        log.error({ move, vm, error: formatError(error) }, 'What an earlier agent left of a move could not be settled; it is tried again');
+        await clock.sleep(TRY_AGAIN, signal);
+      }
+    }
+  }
+
   async #recover(record: MoveRecord): Promise<void> {
-    const { hypervisor, keeper, state, log, address } = this.#parts;
+    const { hypervisor, keeper, state, address } = this.#parts;
     const { wanted: { move, vm: name, peer, maxBandwidth }, incoming, place } = record;
-    log.warn({ move, vm: name }, 'The agent was restarted in the middle of a move into this host');
     const committed = this.settle(move) === 'committed';
     if (!incoming) return this.finished(move);
     const vm = resolved({ name, ...incoming });
     const terms: MoveTerms = { id: move, source: parseIpAddress(peer.address), destination: address, maxBandwidth: bytesPerSecond(maxBandwidth) };
-    const guest = await hypervisor.adoptDestination(vm, place, terms);
+    const guest = this.#guests.get(move) ?? (await hypervisor.adoptDestination(vm, place, terms));
     if (!guest) {
       if (committed && state.vm(name)?.placement.epoch !== record.wanted.epoch + 1) {
         keeper.receivedDead({ name, spec: incoming.spec, networks: incoming.networks, placement: this.#placement(record), place }, 'its QEMU ended after it had come with a move');
       }
       return this.finished(move);
     }
-    const end = this.#hold(record, guest);
+    const end = this.#ends.get(move) ?? this.#hold(record, guest);
     if (committed) {
       this.#received(record, guest);
       await guest.release();
@@ -157,15 +181,16 @@ export class IncomingMoves implements Asked {
     const { move } = record.wanted;
     const end = new LocalDestination({
       move, host: hypervisor.host, guest, journal,
-      onCommitted: () => {
+      // When the word has left: it takes the disk, and nobody waits for it.
+      onCommitted: () => void setImmediate(() => {
         try {
-          this.#received(record, guest);
+          if (this.#guests.has(move)) this.#received(record, guest);
         } catch (error) {
           // The journal says it all the same, and the record of the move stays until this has been written down.
           log.error({ move, error: formatError(error) }, 'The VM has come, and that could not be written down; it is tried again');
         }
         changed();
-      },
+      }),
     });
     this.#ends.set(move, end);
     this.#guests.set(move, guest);

@@ -67,6 +67,11 @@ export class KeptVm {
     return this.#guest;
   }
 
+  /** Whether its QEMU runs is not known yet: it has not been looked for, or it does not answer. */
+  get sought(): boolean {
+    return !this.#settled && !this.#guest && (this.#record() !== undefined || this.#care.state.blocked(this.name) !== undefined);
+  }
+
   get wanted(): WantedVm | undefined {
     return this.#wanted;
   }
@@ -97,7 +102,7 @@ export class KeptVm {
     const destination = this.#care.state.moveOf(this.name)?.wanted.role === 'destination';
     // What is coming in, the move itself tells.
     if (destination && !this.#guest) return undefined;
-    return reportOf({ ...this.#known(), listed, move: this.#move(), said: this.#said, trouble: this.#trouble }, this.name);
+    return reportOf({ ...this.#known(), settled: this.#settled, listed, move: this.#move(), said: this.#said, trouble: this.#trouble }, this.name);
   }
 
   /** Asks QEMU how the guest is: it may have been paused by somebody else, or by a disk. */
@@ -217,7 +222,7 @@ export class KeptVm {
   async #obey(): Promise<void> {
     const { wanted } = this;
     const order = orderFor(this.#known());
-    if (!wanted || order === 'rest') return;
+    if (!wanted || order === 'rest' || order === 'lost') return;
     if (order === 'start') return this.#start();
     if (order === 'stop' || order === 'await-end') return this.#end(order === 'stop');
     if (order === 'forget') return this.#forget(wanted.placement);

@@ -36,6 +36,7 @@ export class LocalDestination implements DestinationEnd {
   readonly #unlisten: () => void;
   readonly #before: LedgerReading;
   #permitted = false;
+  #calm: (() => void) | undefined;
   #loadedAt: Milliseconds | undefined;
   #resumedAt: Milliseconds | undefined;
   #commit: Commit | undefined;
@@ -91,12 +92,14 @@ export class LocalDestination implements DestinationEnd {
 
   permit(): Promise<void> {
     if (this.#aborted || this.decision === 'aborted') return Promise.reject(new MoveAborted(this.#o.move));
+    if (!this.#permitted) this.#calm = this.#o.guest.hurry();
     this.#permitted = true;
     this.#commitIfDue();
     return Promise.resolve();
   }
 
   async abort(): Promise<Decision> {
+    this.#calmDown();
     if (this.decision === 'committed') return 'committed';
     this.#o.journal.decide(this.#o.move, this.#o.guest.guest.vm.name, 'aborted');
     await this.#kill();
@@ -200,12 +203,18 @@ export class LocalDestination implements DestinationEnd {
       return;
     }
     this.#tell({ kind: 'committed', commit: this.#commit });
+    this.#calmDown();
     this.#o.onCommitted?.();
     this.#announcing = setInterval(() => {
       // The source does it while the wire holds.
       if (this.#announced >= ANNOUNCE_ROUNDS) clearInterval(this.#announcing);
       else void this.announce();
     }, ANNOUNCE_ANYWAY);
+  }
+
+  #calmDown(): void {
+    this.#calm?.();
+    this.#calm = undefined;
   }
 
   /** A tap seen empty once has given everything to the guest that came before. New frames keep coming, so one look does not do. */

@@ -9,14 +9,17 @@ import { markTraffic } from '../host/dscp.ts';
 import { Host } from '../host/host.ts';
 import { TUNNEL_PORT } from '../host/tunnel.ts';
 import { kernelNative } from '../native/kernel.ts';
+import { toldToEnd } from '../native/told-to-end.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
+import { LiveIdentity, keepRenewed } from '../trust/renewal.ts';
 import { AgentProcess } from './agent-process.ts';
+import { Consoles } from './consoles.ts';
 import { kernelDisk } from './disk.ts';
 import { KernelHypervisor } from './hypervisor-kernel.ts';
 import { Journal } from './journal.ts';
 import { lockStateDirectory } from './lock.ts';
 import type { Log } from './log.ts';
-import { agentDir, defaultPeerPort, loadMembership } from './membership.ts';
+import { agentDir, defaultPeerPort, loadMembership, renewMembership } from './membership.ts';
 import { MIGRATION_PORTS } from './move-destination.ts';
 import { Mover } from './mover.ts';
 import { withPeers } from './peer-service.ts';
@@ -44,12 +47,20 @@ export async function runAgent({ stateDir, runDir, signal }: AgentOptions): Prom
   const measure = new SelfMeasure();
   const native = kernelNative();
   const netns = native.openNetns();
-  const told = tellEnd(signal);
+  const told = toldToEnd(signal);
   try {
     const { name, server, identity, expired, address, peerPort = defaultPeerPort } = await loadMembership(stateDir, systemClock.now());
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
     const host = new Host(name, native, netns);
-    const client = new AgentClient(server, identity);
+    let consoles: Consoles | undefined;
+    const client = new AgentClient(server, identity, { onConsole: (order) => void consoles?.open(order) });
+    const live = new LiveIdentity(identity);
+    live.onRenewed((renewed) => {
+      client.useIdentity(renewed);
+      log.info('The certificate of this host was renewed');
+    });
+    const renewing = new AbortController();
+    let renewed: Promise<void> | undefined;
     log.info({ host: name, server, stateDir, runDir }, 'The agent begins');
     if (expired) log.error({ error: formatError(expired) }, 'The server will refuse this agent until it has joined anew; VMs run on');
     try {
@@ -59,15 +70,24 @@ export async function runAgent({ stateDir, runDir, signal }: AgentOptions): Prom
         hypervisor: new KernelHypervisor(host), disk, runDir: resolve(runDir), server: client,
         clock: systemClock, log, measure: () => measure.read(),
         moves: (parts) => {
-          const mover = new Mover({ ...parts, disk, journal: new Journal(disk, 'moves.journal'), dialer: new TlsDialer(identity), address: parseIpAddress(address) });
-          return withPeers(mover, { identity, address, port: peerPort, log });
+          const mover = new Mover({ ...parts, disk, journal: new Journal(disk, 'moves.journal'), dialer: new TlsDialer(() => live.current), address: parseIpAddress(address) });
+          return withPeers(mover, { host, identity: live, address, port: peerPort, log });
         },
+      });
+      consoles = new Consoles({ server: client, runDirectory: (vm) => agent.keeper.guest(vm)?.place.runDirectory, log });
+      renewed = keepRenewed({
+        identity: live, clock: systemClock, signal: renewing.signal,
+        renew: (old) => renewMembership(stateDir, old, (request) => client.renew(request)),
+        onFailure: (error) => log.error({ error: formatError(error) }, 'The certificate of this host could not be renewed; it is tried again'),
       });
       await told.end;
       log.info({ host: name }, 'The agent ends; its QEMUs run on');
       await agent.close();
     } finally {
+      consoles?.close();
+      renewing.abort();
       client.close();
+      await renewed;
       host.close();
     }
   } catch (error) {
@@ -90,16 +110,4 @@ async function mark(host: Host, server: string, peer: number, log: Log): Promise
   } catch (error) {
     log.warn({ error: formatError(error) }, 'What this host sends for moves and heartbeats could not be marked (DSCP)');
   }
-}
-
-function tellEnd(signal: AbortSignal | undefined): { readonly end: Promise<void>; stop(): void } {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const end = (): void => resolve();
-  if (signal) {
-    if (signal.aborted) end();
-    signal.addEventListener('abort', end, { once: true });
-    return { end: promise, stop: () => signal.removeEventListener('abort', end) };
-  }
-  process.on('SIGTERM', end).on('SIGINT', end);
-  return { end: promise, stop: () => void process.off('SIGTERM', end).off('SIGINT', end) };
 }

@@ -5,7 +5,8 @@ import { Type, type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { type Milliseconds, ms } from '../base/units.ts';
 import { Name } from '../model/resource.ts';
-import { type Identity, readIdentity, writeIdentity } from '../trust/identity.ts';
+import { makeCertificateRequest } from '../trust/certificate-request.ts';
+import { type Identity, isWhole, readIdentity, writeIdentity } from '../trust/identity.ts';
 import { join as joinCluster } from '../trust/join.ts';
 import { peerRole } from '../trust/tls.ts';
 import { TrustError } from '../trust/trust-error.ts';
@@ -64,6 +65,17 @@ export async function loadMembership(stateDir: string, now: Milliseconds): Promi
     throw new TrustError('TRUST_FOREIGN_CERTIFICATE', `${whose}: join this host anew`);
   }
   return { ...membership, identity, ...expiry(certificate, now) };
+}
+
+/** The certificate anew, for the same key, on the disk when it resolves. `ask` gives the server's answer to a request. */
+export async function renewMembership(stateDir: string, { ca, key }: Identity, ask: (request: string) => Promise<string>): Promise<Identity> {
+  const { request } = await makeCertificateRequest(key);
+  const renewed = { ca, key, certificate: await ask(request) };
+  if (!isWhole(renewed)) {
+    throw new TrustError('TRUST_FOREIGN_CERTIFICATE', 'The certificate that the server gave is not for this host\'s key: are both of one version?');
+  }
+  await writeIdentity(identityDir(stateDir), renewed);
+  return renewed;
 }
 
 function expiry(certificate: X509Certificate, now: Milliseconds): { expired?: TrustError } {

@@ -24,6 +24,8 @@ interface Lane {
   readonly injector: Injector;
   readonly uplink: number;
   redirected: boolean;
+  /** The group's filter is there: an agent before this one may have ended it already. */
+  groups: boolean;
 }
 
 /** The tunnel of an earlier move that still feeds a tap, by a filter at its ingress. Such a tap must not redirect. */
@@ -48,11 +50,20 @@ export class MoveSource {
       for (const [i, tap] of running.taps.entries()) {
         if (!adopt && fedByTunnel(host, tap)) throw new RedirectLoop(tap.tap.name);
         const name = tunnelName(terms, i);
-        const tunnel = links.find((link) => link.name === name) ?? host.createTunnel({
-          name, vni: firstVni(terms) + i, local: terms.source, remote: terms.destination, mtu: running.vm.nics[i]?.mtu ?? 1500,
-        });
-        const redirected = adopt && host.traffic.counters(tap.index, 'egress').length > 0;
-        this.#lanes.push({ tap, tunnel, injector: new Injector(host, tap), uplink, redirected });
+        // First what fails when QEMU has just ended and its tap is gone: no tunnel is to be left then.
+        const injector = new Injector(host, tap);
+        try {
+          const filters = adopt ? host.traffic.counters(tap.index, 'egress') : [];
+          const tunnel = links.find((link) => link.name === name) ?? host.createTunnel({
+            name, vni: firstVni(terms) + i, local: terms.source, remote: terms.destination, mtu: running.vm.nics[i]?.mtu ?? 1500,
+          });
+          this.#lanes.push({
+            tap, tunnel, injector, uplink, redirected: filters.length > 0, groups: filters.some(({ preference }) => preference === GROUP),
+          });
+        } catch (error) {
+          injector.close();
+          throw error;
+        }
       }
     } catch (error) {
       this.close();
@@ -70,6 +81,7 @@ export class MoveSource {
     for (const [i, lane] of this.#lanes.entries()) {
       if (only !== undefined && only !== i) continue;
       lane.redirected = true;
+      lane.groups = true;
       traffic.redirect(lane.tap.index, { hook: 'egress', preference: UNICAST, match: 'unicast', to: lane.tunnel.index });
       traffic.redirect(lane.tap.index, { hook: 'egress', preference: GROUP, match: 'group', to: lane.tunnel.index });
     }
@@ -86,7 +98,10 @@ export class MoveSource {
   }
 
   endGroupRedirect(): void {
-    for (const lane of this.#lanes) this.running.host.traffic.remove(lane.tap.index, 'egress', GROUP);
+    for (const lane of this.#lanes.filter(({ groups }) => groups)) {
+      this.running.host.traffic.remove(lane.tap.index, 'egress', GROUP);
+      lane.groups = false;
+    }
   }
 
   /** Takes the whole redirect away, of all NICs or of one: frames reach the taps again. */
@@ -97,6 +112,7 @@ export class MoveSource {
       if (!lane.redirected) continue;
       for (const { preference } of traffic.counters(lane.tap.index, 'egress')) traffic.remove(lane.tap.index, 'egress', preference);
       lane.redirected = false;
+      lane.groups = false;
     }
   }
 

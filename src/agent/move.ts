@@ -14,6 +14,7 @@ import { MoveRefused, PeerLost } from './errors.ts';
 import type { Guest, Hypervisor } from './hypervisor.ts';
 import type { Journal } from './journal.ts';
 import { type LedgerReading, compareLedger } from './ledger.ts';
+import { type PeerProbes, tryWays } from './preflight.ts';
 import { buildReceipt } from './receipt.ts';
 import { SwitchoverRun, type SwitchoverProgress } from './switchover-run.ts';
 
@@ -24,6 +25,8 @@ export type MovePolicy = Omit<SwitchoverPolicy, 'selfSwitch'>;
 export interface DestinationSide {
   readonly host: string;
   facts(vm: Vm): Promise<HostFacts>;
+  /** Without, the ways between the hosts are not tried. */
+  readonly probes?: PeerProbes;
   /** Leaves nothing behind when it fails. */
   prepare(vm: Vm, terms: MoveTerms): Promise<DestinationEnd>;
 }
@@ -54,10 +57,13 @@ export interface MoveResult {
   readonly destination: DestinationEnd;
 }
 
-/** The plan, from what both hosts say of themselves. Throws MoveRefused with every reason. */
+/** The plan, from what both hosts say of themselves and what was tried between them. Throws MoveRefused with every reason. */
 export async function planTo({ guest, hypervisor, to, terms }: Pick<MoveOptions, 'guest' | 'hypervisor' | 'to' | 'terms'>): Promise<{ warnings: readonly string[]; notes: readonly string[] }> {
   const [source, destination, path] = await Promise.all([hypervisor.facts(guest.vm), to.facts(guest.vm), hypervisor.path(guest, terms.destination)]);
-  const plan = planMove({ vm: guest.vm, source, destination, ...path });
+  const ways = to.probes && source.name !== destination.name
+    ? await tryWays({ vm: guest.vm, from: hypervisor.probes, to: to.probes, destination, address: terms.destination, path })
+    : undefined;
+  const plan = planMove({ vm: guest.vm, source, destination, ...path, ...ways });
   if (plan.kind === 'refused') throw new MoveRefused(plan.reasons);
   return plan;
 }

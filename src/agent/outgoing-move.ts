@@ -4,14 +4,16 @@
  */
 import { formatError, unreachable } from '../base/error.ts';
 import type { Clock } from '../base/clock.ts';
-import { bytesPerSecond, ms } from '../base/units.ts';
+import { bytesPerSecond, ms, seconds } from '../base/units.ts';
 import type { MoveReport, WantedMove } from '../api/agent-protocol.ts';
 import type { MigrationEnd, SagaPhase } from '../model/migration.ts';
 import type { Receipt } from '../model/move.ts';
 import { resolveVm } from '../model/vm-spec.ts';
+import { QmpClosed } from '../vm/qmp-errors.ts';
 import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
 import type { AgentState } from './agent-state.ts';
 import { CopyProgress } from './copy-progress.ts';
+import { VmBusy } from './daemon-errors.ts';
 import type { MoveTerms } from './ends.ts';
 import { MoveRefused, PeerLost } from './errors.ts';
 import type { Guest, Hypervisor } from './hypervisor.ts';
@@ -43,6 +45,8 @@ export interface MoveParts {
 const DRAIN_INTERVAL = ms(20);
 /** Between two words on a copy's progress. */
 const TELL = ms(250);
+/** From the end of a QEMU's QMP to its own. */
+const ENDING = seconds(1);
 /** Until the destination is asked again, when there is no guest here that waits. */
 const ASK_AGAIN = ms(500);
 
@@ -128,8 +132,8 @@ export class OutgoingMove {
       const result = await move(options);
       return await this.#ended(result.receipt, guest);
     } catch (error) {
-      // Thrown before anything was changed.
-      return { end: failed(error) };
+      // Thrown before anything was changed; but not always without a reason that lies in the guest.
+      return { end: !dryRun && (await this.#isGone(guest, error)) ? diedBefore(guest) : failed(error) };
     } finally {
       side.close();
     }
@@ -137,7 +141,7 @@ export class OutgoingMove {
 
   /** After a restart of the agent. The keeper has adopted the guest, if there is one. */
   async recover(): Promise<OutgoingEnd> {
-    const { keeper, state, log } = this.#parts;
+    const { keeper, state, log, clock } = this.#parts;
     const { move: id, vm } = this.#wanted;
     log.warn({ move: id, vm }, 'The agent was restarted in the middle of a move; it is brought to its end');
     const record = state.vm(vm);
@@ -146,8 +150,13 @@ export class OutgoingMove {
       await this.#endLeftover(record);
       return { end: { kind: 'moved', undrained: RESTARTED } };
     }
-    const guest = keeper.guest(vm);
     if (this.#wanted.dryRun) return { end: { kind: 'rolled-back', reason: RESTARTED } };
+    // One that does not answer yet is not one that is gone: to say so of it would give up a guest that runs.
+    while (keeper.seeks(vm)) {
+      if (this.#closing) throw new VmBusy(vm, 'its QEMU is still looked for');
+      await clock.sleep(ASK_AGAIN);
+    }
+    const guest = keeper.guest(vm);
     const side = this.#side(record);
     try {
       if (!guest || !record) return await this.#withoutGuest(side);
@@ -157,6 +166,15 @@ export class OutgoingMove {
     } finally {
       side.close();
     }
+  }
+
+  /** A QEMU closes QMP a little before it is gone. */
+  async #isGone(guest: Guest, error: unknown): Promise<boolean> {
+    const limit = new AbortController();
+    const sleep = this.#parts.clock.sleep(error instanceof QmpClosed ? ENDING : ms(0), limit.signal);
+    const gone = await Promise.race([guest.exited.then(() => true), sleep.then(() => false)]);
+    limit.abort();
+    return gone;
   }
 
   /** Its QEMU is gone: it was handed over and ended, or it died. Only the destination knows. */
@@ -264,6 +282,11 @@ export class OutgoingMove {
     this.#parts.keeper.say(this.#wanted.vm, reason === undefined ? undefined : { state: 'in-doubt', reason });
     this.#parts.changed();
   }
+}
+
+function diedBefore(guest: Guest): MigrationEnd {
+  const words = guest.lastWords().trim();
+  return { kind: 'dead', at: 'source', reason: `Its QEMU ended at the source before anything was copied${words === '' ? '' : `: ${words}`}` };
 }
 
 function failed(error: unknown): MigrationEnd {

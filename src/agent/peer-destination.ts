@@ -12,6 +12,7 @@ import type { Decision } from './journal.ts';
 import type { DestinationSide } from './move.ts';
 import type { PeerAddress, PeerDialer } from './peer-connection.ts';
 import { type Declared, PEER_PROTOCOL, type PeerMethod, type PeerParams, encodeValue } from './peer-message.ts';
+import type { PeerProbes } from './preflight.ts';
 import { PeerRefused, PeerRpc, type PeerTimes, peerTimes } from './peer-rpc.ts';
 
 export interface PeerSideOptions {
@@ -40,6 +41,14 @@ export class PeerSide implements DestinationSide {
 
   async facts(_vm: Vm): Promise<HostFacts> {
     return (await this.#request('facts', { vm: this.#o.vm })) as HostFacts;
+  }
+
+  get probes(): PeerProbes {
+    return {
+      port: this.#o.peer.port,
+      sendFrames: async ({ sizes, ...frames }) => void (await this.#request('sendFrames', { ...frames, sizes: [...sizes] })),
+      gateway: async (bridge, address) => (await this.#request('gateway', { bridge, address })) as string[],
+    };
   }
 
   async prepare(_vm: Vm, { source, destination, maxBandwidth }: MoveTerms): Promise<DestinationEnd> {

@@ -13,6 +13,7 @@ import type { Decision } from './journal.ts';
 import type { PeerConnection } from './peer-connection.ts';
 import { type Declared, type Hello, type PeerMethod, type PeerParams, decodeHello, encodeValue } from './peer-message.ts';
 import { PeerRpc, type PeerTimes, peerTimes } from './peer-rpc.ts';
+import type { HostProbes } from './preflight.ts';
 
 export interface PeerHostTimes extends PeerTimes {
   /** A source that does not come back within this has lost its move. */
@@ -28,6 +29,7 @@ export interface IncomingMoves {
   /** Resolves when the caller may speak about this move; fails with NoSuchMove when not, or not soon enough. */
   expected(peer: string, hello: Hello): Promise<void>;
   facts(vm: Declared): Promise<HostFacts>;
+  readonly probes: HostProbes;
   prepare(move: string, params: PeerParams<'prepare'>): Promise<DestinationEnd>;
   /** Of this move, if there is one. */
   end(move: string): DestinationEnd | undefined;
@@ -128,6 +130,11 @@ export class PeerHost {
   async #request(move: string, method: PeerMethod, params: unknown, tellEvents: (end: DestinationEnd) => void): Promise<unknown> {
     // The casts: decodePeerMessage has checked the parameters against the method's schema.
     if (method === 'facts') return this.#moves.facts((params as PeerParams<'facts'>).vm);
+    if (method === 'sendFrames') return this.#moves.probes.sendFrames(params as PeerParams<'sendFrames'>);
+    if (method === 'gateway') {
+      const { bridge, address } = params as PeerParams<'gateway'>;
+      return this.#moves.probes.gateway(bridge, address);
+    }
     if (method === 'prepare') {
       const made = await this.#moves.prepare(move, params as PeerParams<'prepare'>);
       tellEvents(made);

@@ -11,6 +11,7 @@ import { GodwitError } from '../base/error.ts';
 import { Name } from '../model/resource.ts';
 import { NetworkSpec } from '../model/network.ts';
 import { VmSpec } from '../model/vm-spec.ts';
+import { shortestProbe } from '../wire/path-probe.ts';
 
 export const PEER_PROTOCOL = 1;
 /** Of one message, bytes. */
@@ -27,9 +28,16 @@ export const Hello = Type.Object({ hello: Type.Literal(PEER_PROTOCOL), move: Mov
 export type Hello = Static<typeof Hello>;
 
 const Nothing = Type.Object({});
+const Bridge = Type.String({ minLength: 1, maxLength: 15 });
 /** What the source's agent may ask for. */
 export const peerRequests = {
   facts: Type.Object({ vm: Declared }),
+  /** Of the pre-flight (preflight.ts): frames out of a bridge here, and who answers for an address on its network. */
+  sendFrames: Type.Object({
+    bridge: Bridge, nonce: Type.Integer({ minimum: 0, maximum: 0xffff_ffff }), to: Type.String({ pattern: '^[0-9a-f]{2}(:[0-9a-f]{2}){5}$' }),
+    sizes: Type.Array(Type.Integer({ minimum: shortestProbe, maximum: 65535 }), { maxItems: 4 }),
+  }),
+  gateway: Type.Object({ bridge: Bridge, address: Type.String({ maxLength: 64 }) }),
   prepare: Type.Object({ vm: Declared, source: Type.String(), destination: Type.String(), maxBandwidth: Type.Number({ minimum: 1 }) }),
   /** There is an end of this move here, from an earlier connection: where its QEMU listens. */
   attach: Nothing,

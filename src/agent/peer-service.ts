@@ -1,15 +1,19 @@
-/** Lets the agents of other hosts in, over TLS, as soon as what an earlier agent left of moves into this host has been settled. */
+/** Lets the agents of other hosts in, over TLS, and answers their probes of the path at the same port of UDP, as soon as what an earlier agent left of moves into this host has been settled. */
 import { formatError } from '../base/error.ts';
 import { seconds } from '../base/units.ts';
+import type { Host } from '../host/host.ts';
+import { answerPathProbes } from '../host/path-mtu.ts';
 import { systemClock } from '../native/system-clock.ts';
-import type { Identity } from '../trust/identity.ts';
+import type { LiveIdentity } from '../trust/renewal.ts';
+import { parseIpAddress } from '../wire/ip-address.ts';
 import type { Moves } from './agent-process.ts';
 import type { Log } from './log.ts';
 import type { Mover } from './mover.ts';
-import { type PeerListener, listenTls } from './peer-tls.ts';
+import { listenTls } from './peer-tls.ts';
 
 export interface PeerServiceOptions {
-  readonly identity: Identity;
+  readonly host: Host;
+  readonly identity: LiveIdentity;
   readonly address: string;
   readonly port: number;
   readonly log: Log;
@@ -34,13 +38,25 @@ export function withPeers(mover: Mover, options: PeerServiceOptions): Moves {
   };
 }
 
-async function serve(mover: Mover, { identity, address, port, log }: PeerServiceOptions, closing: AbortSignal): Promise<PeerListener | undefined> {
+async function serve(mover: Mover, { host, identity, address, port, log }: PeerServiceOptions, closing: AbortSignal): Promise<{ close(): void } | undefined> {
   const refused = (error: unknown, from: string | undefined): void => log.warn({ from, error: formatError(error) }, 'Somebody who is no agent of this cluster was turned away');
   await mover.ready;
   while (!closing.aborted) {
+    let probes: { close(): void } | undefined;
     try {
-      return await listenTls(identity, { address, port }, () => systemClock.now(), (connection) => mover.peers.accept(connection), refused);
+      const answering = (probes = await answerPathProbes(host, parseIpAddress(address), port));
+      const agents = await listenTls(identity.current, { address, port }, () => systemClock.now(), (connection) => mover.peers.accept(connection), refused);
+      const off = identity.onRenewed((renewed) => agents.useIdentity(renewed));
+      agents.useIdentity(identity.current);
+      return {
+        close: () => {
+          off();
+          answering.close();
+          agents.close();
+        },
+      };
     } catch (error) {
+      probes?.close();
       log.error({ address, port, error: formatError(error) }, 'Other agents cannot be let in, so no VM can be moved to this host; it is tried again');
       await systemClock.sleep(TRY_AGAIN, closing);
     }

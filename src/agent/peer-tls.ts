@@ -4,12 +4,14 @@ import { type Server, type TLSSocket, connect, createServer } from 'node:tls';
 import type { AddressInfo } from 'node:net';
 import { type Milliseconds, seconds } from '../base/units.ts';
 import type { Identity } from '../trust/identity.ts';
-import { agentTls, serverTls, socketPeer } from '../trust/tls.ts';
+import { agentTls, secureContext, serverTls, socketPeer } from '../trust/tls.ts';
 import { PeerLost } from './errors.ts';
 import type { PeerAddress, PeerConnection, PeerDialer } from './peer-connection.ts';
 import { LONGEST_LINE } from './peer-message.ts';
 
 const DIAL_TIMEOUT = seconds(3);
+/** Who says nothing does not keep a connection for long. */
+const HANDSHAKE_TIMEOUT = seconds(10);
 
 class TlsConnection implements PeerConnection {
   readonly peer: string;
@@ -48,13 +50,17 @@ class TlsConnection implements PeerConnection {
   }
 
   #take(text: string): void {
-    const lines = (this.#rest + text).split('\n');
-    this.#rest = lines.pop() ?? '';
-    if (this.#rest.length > LONGEST_LINE) return void this.#socket.destroy(new Error('a line without end came'));
-    for (const line of lines) {
+    // Only what is new is looked through: a line of megabytes comes in very many pieces.
+    let from = 0;
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', from)) {
+      const line = this.#rest + text.slice(from, end);
+      this.#rest = '';
+      from = end + 1;
       if (this.#onLine) this.#onLine(line);
       else this.#lines.push(line);
     }
+    this.#rest += text.slice(from);
+    if (this.#rest.length > LONGEST_LINE) this.#socket.destroy(new Error('a line without end came'));
   }
 
   #end(why: string): void {
@@ -65,27 +71,32 @@ class TlsConnection implements PeerConnection {
 }
 
 export class TlsDialer implements PeerDialer {
-  readonly #identity: Identity;
+  readonly #identity: () => Identity;
 
-  constructor(identity: Identity) {
+  /** `identity`: the one to go by now. */
+  constructor(identity: () => Identity) {
     this.#identity = identity;
   }
 
   async dial({ host, address, port }: PeerAddress): Promise<PeerConnection> {
-    const socket = connect({ host: address, port, ...agentTls(this.#identity, host) });
+    const socket = connect({ host: address, port, ...agentTls(this.#identity(), host) });
     try {
       await once(socket, 'secureConnect', { signal: AbortSignal.timeout(DIAL_TIMEOUT) });
       return new TlsConnection(socket, host);
     } catch (error) {
       socket.destroy();
-      const why = error instanceof Error && error.name === 'AbortError' ? `${address} port ${port} does not answer` : `${address} port ${port}: ${error instanceof Error ? error.message : String(error)}`;
-      throw new PeerLost(host, why, error);
+      const slow = error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError');
+      const remedy = 'does it run there (`systemctl status godwit-agent`), is there a firewall between?';
+      const where = `at ${address}, port ${port}`;
+      throw new PeerLost(host, slow ? `no answer ${where} within ${DIAL_TIMEOUT / 1000} s; ${remedy}` : `no connection ${where}; ${remedy}`, slow ? undefined : error);
     }
   }
 }
 
 export interface PeerListener {
   readonly port: number;
+  /** For connections from now on. */
+  useIdentity(identity: Identity): void;
   close(): void;
 }
 
@@ -95,7 +106,7 @@ export async function listenTls(
   onConnection: (connection: PeerConnection) => void, refused: (error: unknown, from: string | undefined) => void,
 ): Promise<PeerListener> {
   const open = new Set<TLSSocket>();
-  const server: Server = createServer(serverTls(identity), (socket) => {
+  const server: Server = createServer({ ...serverTls(identity), handshakeTimeout: HANDSHAKE_TIMEOUT }, (socket) => {
     open.add(socket);
     socket.on('close', () => open.delete(socket));
     try {
@@ -110,10 +121,13 @@ export async function listenTls(
   server.on('tlsClientError', (error, socket) => refused(error, socket.remoteAddress));
   server.listen(at.port, at.address);
   await once(server, 'listening');
+  // As when accept(2) finds no descriptor free: it goes on listening, and an error nobody hears would end the agent.
+  server.on('error', (error) => refused(error, undefined));
   // The cast: a server that listens on a port has an AddressInfo.
   const { port } = server.address() as AddressInfo;
   return {
     port,
+    useIdentity: (renewed) => server.setSecureContext(secureContext(renewed)),
     close() {
       server.close();
       for (const socket of open) socket.destroy();

@@ -39,13 +39,17 @@ export async function hostFacts(host: Host, vm: Vm): Promise<HostFacts> {
 /** Of the way to the other host, and of earlier moves of this guest that still end. */
 export function pathFacts(guest: KernelGuest, to: IpAddress): Pick<MoveFacts, 'pathMtu' | 'outerFamily' | 'draining'> {
   const { host, taps } = guest;
-  const route = host.addresses.route(to);
-  const device = host.links.list().find((link) => link.index === route.device);
   return {
-    pathMtu: route.mtu > 0 ? route.mtu : (device?.mtu ?? 0),
+    pathMtu: routeMtu(host, to),
     outerFamily: to.family,
     draining: taps.some((tap) => fedByTunnel(host, tap) !== undefined),
   };
+}
+
+/** What the route promises, learned or configured; else its device. Throws KernelRefused when there is none. */
+export function routeMtu(host: Host, to: IpAddress): number {
+  const { mtu, device } = host.addresses.route(to);
+  return mtu > 0 ? mtu : (host.links.list().find(({ index }) => index === device)?.mtu ?? 0);
 }
 
 /** Asked once. */

@@ -91,7 +91,8 @@ export class Reporter {
         away = AWAY.first;
       } catch (error) {
         await clock.sleep(this.#fails('report', error, 'The server could not be told') ? REFUSED : away, signal);
-        away = ms(Math.min(away * 2, AWAY.longest));
+        // One that was started anew is heard as soon as its former is taken to be gone.
+        away = ms(Math.min(away * 2, error instanceof ApiError && error.code === 'CONTROL_AGENT_DUPLICATE' ? AWAY.first : AWAY.longest));
         continue;
       }
       await clock.sleep(CLOSEST, signal);

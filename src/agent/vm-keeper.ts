@@ -80,6 +80,11 @@ export class VmKeeper {
     return this.#vms.get(name)?.guest;
   }
 
+  /** That there is no `guest` says nothing yet: its QEMU has not been found, and has not been found to be gone. */
+  seeks(name: string): boolean {
+    return this.#parts.state.blocked(name) !== undefined || this.#vms.get(name)?.sought === true;
+  }
+
   /**
    * From now on only the move touches the VM, until `giveBack`; also after a restart of the agent, as long as `AgentState` has the
    * move. The end of its QEMU is for the move to notice. Throws VmBusy, VmAbsent. The same move may take it again.

@@ -24,6 +24,8 @@ export type Order =
   | 'await-end'
   /** It was deleted and is not there: make that lasting, and say so. */
   | 'forget'
+  /** It was booted here once, and this agent knows nothing of that: not a second time. */
+  | 'lost'
   | 'rest';
 
 /**
@@ -38,7 +40,7 @@ export function orderFor({ record, wanted, guest, goingDown, blocked }: Known): 
   if (!wanted.running) return guest ? 'stop' : 'rest';
   if (guest && goingDown) return 'await-end';
   if (record?.run && !newer(wanted.placement, record.run)) return 'rest';
-  return guest ? 'accept' : 'start';
+  return guest ? 'accept' : wanted.heard ? 'lost' : 'start';
 }
 
 interface Ordinal {
@@ -52,6 +54,8 @@ export const newer = (a: Ordinal, b: Ordinal): boolean => a.epoch > b.epoch || (
 const REASON = 2000;
 
 export interface Told extends Known {
+  /** Its QEMU has been looked for. */
+  readonly settled: boolean;
   /** The first list of what is wanted has come. */
   readonly listed: boolean;
   /** The move that has it in hand. */
@@ -62,11 +66,17 @@ export interface Told extends Known {
   readonly trouble: string | undefined;
 }
 
+const LOST = 'it was started on this host, and this agent has neither its QEMU nor a record of it: look whether it runs here, or on a '
+  + 'machine with a copy of this host\'s identity, before you start it again';
+
 /** What the server is told; undefined when there is nothing to tell of it. */
 export function reportOf(told: Told, name: string): VmReport | undefined {
   const { record, wanted, guest, listed, said, trouble, blocked } = told;
   const move = told.move === undefined ? {} : { move: told.move };
   const because = (reason: string | undefined): { reason?: string } => (reason === undefined ? {} : { reason: reason.slice(0, REASON) });
+  if (wanted && said === undefined && told.move === undefined && orderFor(told) === 'lost') {
+    return told.settled ? { name, placement: wanted.placement, state: 'ended', ...because(trouble ?? LOST) } : undefined;
+  }
   if (!record) {
     if (!wanted) return undefined;
     const { placement } = wanted;

@@ -1,22 +1,28 @@
 /** The agents' side of the server, as an agent calls it (agent-protocol.ts). */
-import type { AgentReport, ReportAnswer, Wanted } from './agent-protocol.ts';
+import type { Duplex } from 'node:stream';
+import type { AgentReport, ConsoleOrder, ReportAnswer, Wanted } from './agent-protocol.ts';
 import { ApiError } from './api.ts';
 import { type ClientIdentity, Connection } from './http-connection.ts';
+import { CONSOLE_PROTOCOL, CONSOLE_REFUSED, agentConsolePath } from './http-paths.ts';
 import { eventStream } from './http-stream.ts';
 
 export interface AgentClientOptions {
   /** Told of every loss of the stream of what is wanted; it goes on by itself. */
   readonly onLost?: (error: ApiError) => void;
+  /** Told of consoles that are asked for, while what is wanted is listened to. */
+  readonly onConsole?: (order: ConsoleOrder) => void;
 }
 
 export class AgentClient {
   readonly #connection: Connection;
   readonly #onLost: AgentClientOptions['onLost'];
+  readonly #onConsole: AgentClientOptions['onConsole'];
 
   /** `url` like `https://10.0.0.1:7443`. Throws ApiError `API_ADDRESS`. */
   constructor(url: string, identity: Required<ClientIdentity>, options: AgentClientOptions = {}) {
     this.#connection = new Connection({ url, identity });
     this.#onLost = options.onLost;
+    this.#onConsole = options.onConsole;
   }
 
   /** Fails with ApiError. May be sent again: the server knows a report by its sequence. */
@@ -33,7 +39,10 @@ export class AgentClient {
     const stream = eventStream({ connection: this.#connection, path: '/agent/v1/wanted', signal, patient: true, onLost: this.#onLost });
     for await (const event of stream) {
       if (signal.aborted) return;
-      if (event.kind === 'event' && event.event === 'wanted') yield readWanted(event.data);
+      if (event.kind !== 'event') continue;
+      // The casts: as above.
+      if (event.event === 'wanted') yield readEvent(event.data) as Wanted;
+      else if (event.event === 'console') this.#onConsole?.(readEvent(event.data) as ConsoleOrder);
     }
   }
 
@@ -45,15 +54,29 @@ export class AgentClient {
     return certificate;
   }
 
+  /** This host's end of a console session; the caller's to end. Fails with ApiError. */
+  console(session: string): Promise<Duplex> {
+    return this.#connection.upgrade({ path: agentConsolePath(session) }, CONSOLE_PROTOCOL);
+  }
+
+  /** There is none, and why: whoever asked is told. Always fails with ApiError, once the server has it. */
+  refuseConsole(session: string, why: string): Promise<Duplex> {
+    return this.#connection.upgrade({ path: agentConsolePath(session), headers: { [CONSOLE_REFUSED]: encodeURIComponent(why) } }, CONSOLE_PROTOCOL);
+  }
+
+  /** A renewed one. What is under way breaks off, as when the server goes away for a moment. */
+  useIdentity(identity: Required<ClientIdentity>): void {
+    this.#connection.useIdentity(identity);
+  }
+
   close(): void {
     this.#connection.close();
   }
 }
 
-function readWanted(text: string): Wanted {
+function readEvent(text: string): unknown {
   try {
-    // As above.
-    return JSON.parse(text) as Wanted;
+    return JSON.parse(text);
   } catch (cause) {
     throw new ApiError(
       0, 'API_PROTOCOL', 'The server sent what is wanted and it is not JSON: are agent and server of one version?', { cause },

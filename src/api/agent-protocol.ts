@@ -4,7 +4,8 @@
  * come twice.
  *
  *   POST /agent/v1/report   AgentReport → ReportAnswer     (client certificate of the agent; the host is its name)
- *   GET  /agent/v1/wanted   → SSE `wanted` events: Wanted, the first at once
+ *   GET  /agent/v1/wanted   → SSE `wanted` events: Wanted, the first at once; `console` events: ConsoleOrder, which may get lost
+ *   GET  /agent/v1/consoles/SESSION, Upgrade: godwit-console   the agent's end of a console
  */
 import type { Milliseconds } from '../base/units.ts';
 import type { HostStatus } from '../model/host.ts';
@@ -67,6 +68,13 @@ export interface Wanted {
   readonly moves: readonly WantedMove[];
 }
 
+/** Somebody wants the serial port of a VM: the agent opens its end of the session, or says with it why there is none. */
+export interface ConsoleOrder {
+  /** Base64url of 32 random bytes. */
+  readonly session: string;
+  readonly vm: string;
+}
+
 export interface WantedVm {
   readonly name: string;
   readonly spec: VmSpec;
@@ -74,6 +82,11 @@ export interface WantedVm {
   /** On this host. */
   readonly placement: Placement;
   readonly running: boolean;
+  /**
+   * An agent has said that this very start was carried out. One that knows nothing of it has lost its records, or is a second one under
+   * this name on another machine: it boots nothing, and says so.
+   */
+  readonly heard?: true;
   /** With `running: false`: end QEMU without asking the guest first. */
   readonly force?: boolean;
   /**

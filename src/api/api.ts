@@ -4,6 +4,7 @@
  * `Api` is everything an administrator can ask of a cluster. The server's control plane fulfils it in its own process
  * (control/control-plane.ts), the HTTP client over a unix socket or mutual TLS (client.ts): the same words, the same errors.
  */
+import type { Duplex } from 'node:stream';
 import { GodwitError } from '../base/error.ts';
 import type { EventResource } from '../model/event.ts';
 import type { HostResource } from '../model/host.ts';
@@ -73,6 +74,12 @@ export interface Api {
   stop(vm: string, options?: { readonly force?: boolean }): Promise<VmResource>;
   /** `ttl` in ms, at most 24 h. */
   createToken(ttl: number): Promise<JoinToken>;
+}
+
+/** What is only to be had over HTTP. */
+export interface ConsoleApi {
+  /** The serial port of a VM that runs, both ways, until either side ends it. One at a time. Fails with ApiError. */
+  console(vm: string): Promise<Duplex>;
 }
 
 /** One fault of a document: `document` counts from 0, `path` is a JSON pointer into it. */

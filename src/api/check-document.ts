@@ -2,8 +2,8 @@
  * What is wrong with a document in itself, by the schema of its kind, in words: for who reads the file, and for the server, which is
  * sent documents by others too. What a document refers to is the server's to check.
  */
-import { type Static, type TSchema } from 'typebox';
-import { Compile, type Validator } from 'typebox/compile';
+import type { Static } from 'typebox';
+import { Compile } from 'typebox/compile';
 import { Settings } from 'typebox/system';
 import { PolicyDeclaration } from '../model/cluster-policy.ts';
 import { HostDeclaration } from '../model/host.ts';
@@ -63,7 +63,7 @@ function kindFault(kind: unknown): DocumentFault {
   return valueFault('/kind', `there is no kind ${JSON.stringify(kind)}; ${instead}`);
 }
 
-function faultsOf(check: Validator<Record<never, never>, TSchema>, document: unknown): readonly DocumentFault[] {
+function faultsOf(check: (typeof checks)[keyof typeof checks], document: unknown): readonly DocumentFault[] {
   const schema: unknown = check.Type();
   const faults: DocumentFault[] = [];
   const choices = new Map<string, unknown[]>();
@@ -71,10 +71,10 @@ function faultsOf(check: Validator<Record<never, never>, TSchema>, document: unk
     const rule = at(schema, schemaPath.replace(/^#/, ''));
     if (keyword === 'boolean') continue; // the same as additionalProperties, said of each key
     if (keyword === 'additionalProperties') {
-      for (const key of strings(params, 'additionalProperties')) faults.push(keyFault(path + step(key), unknownKey(key, rule)));
+      for (const key of strings(params, 'additionalProperties')) faults.push(keyFault(path + pointerStep(key), unknownKey(key, rule)));
     } else if (keyword === 'required') {
       for (const key of strings(params, 'requiredProperties')) {
-        faults.push(keyFault(path, `${key} is missing; add ${key}: ${wanted(at(rule, `/properties${step(key)}`))}`));
+        faults.push(keyFault(path, `${key} is missing; add ${key}: ${wanted(at(rule, `/properties${pointerStep(key)}`))}`));
       }
     } else if (keyword === 'const' && 'allowedValue' in params) {
       choices.set(path, [...(choices.get(path) ?? []), params.allowedValue]);
@@ -131,8 +131,8 @@ function strings(params: object, key: string): readonly string[] {
   return Array.isArray(value) ? value.filter((v) => typeof v === 'string') : [];
 }
 
-/** Of a JSON pointer. */
-const step = (key: string): string => `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+/** One step of a JSON pointer (RFC 6901). */
+export const pointerStep = (key: string): string => `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
 
 /** What a JSON pointer points at; undefined where there is nothing. */
 function at(value: unknown, pointer: string): unknown {

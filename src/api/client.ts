@@ -1,10 +1,11 @@
 /** `Api` over HTTP: the same words and errors as in the server's own process. */
+import type { Duplex } from 'node:stream';
 import type { MigrationResource, MigrationSpec } from '../model/migration.ts';
 import type { Kind } from '../model/resource.ts';
 import type { VmResource } from '../model/vm-spec.ts';
-import { type Api, ApiError, type Applied, type Declaration, type JoinToken, type Page, type ResourceOf, type WatchEvent } from './api.ts';
+import { type Api, ApiError, type Applied, type ConsoleApi, type Declaration, type JoinToken, type Page, type ResourceOf, type WatchEvent } from './api.ts';
 import { Connection, type Request, type ServerAddress } from './http-connection.ts';
-import { kindPath } from './http-paths.ts';
+import { CONSOLE_PROTOCOL, consolePath, kindPath } from './http-paths.ts';
 import { eventStream } from './http-stream.ts';
 import { WatchView } from './watch-view.ts';
 
@@ -13,7 +14,7 @@ export interface ClientOptions {
   readonly onLost?: (error: ApiError) => void;
 }
 
-export class HttpClient implements Api {
+export class HttpClient implements Api, ConsoleApi {
   readonly #connection: Connection;
   readonly #onLost: ClientOptions['onLost'];
 
@@ -75,6 +76,10 @@ export class HttpClient implements Api {
 
   async stop(vm: string, options: { readonly force?: boolean } = {}): Promise<VmResource> {
     return this.#ask({ method: 'POST', path: `${kindPath('Vm', vm)}/stop${options.force ? '?force=true' : ''}` });
+  }
+
+  console(vm: string): Promise<Duplex> {
+    return this.#connection.upgrade({ path: consolePath(vm) }, CONSOLE_PROTOCOL);
   }
 
   async createToken(ttl: number): Promise<JoinToken> {

@@ -1,6 +1,8 @@
 /** One server and the way to it: requests with JSON in and out over a unix socket or TLS 1.3, every failure an ApiError. */
 import { type ClientRequest, type IncomingMessage, Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type PeerCertificate, checkServerIdentity } from 'node:tls';
 import { ApiError } from './api.ts';
 import { parseProblem } from './http-problem.ts';
@@ -31,7 +33,8 @@ const PATIENCE = 30_000;
 const LONGEST = 256 * 1024 * 1024;
 
 export class Connection {
-  readonly #agent: HttpAgent | HttpsAgent;
+  #agent: HttpAgent | HttpsAgent;
+  readonly #renew: ((identity: ClientIdentity) => HttpsAgent) | undefined;
   readonly #open: (request: Request, onResponse: (response: IncomingMessage) => void) => ClientRequest;
   /** How people name it. */
   readonly address: string;
@@ -53,16 +56,15 @@ export class Connection {
     if (url?.protocol !== 'https:' || url.pathname !== '/' || url.search !== '') {
       throw new ApiError(0, 'API_ADDRESS', `${JSON.stringify(server.url)} is no server's address: write it like https://10.0.0.1:7443`);
     }
-    const { ca, certificate, key } = server.identity;
-    const agent = new HttpsAgent({
+    this.#renew = ({ ca, certificate, key }) => new HttpsAgent({
       ...keep, ca, minVersion: 'TLSv1.3', rejectUnauthorized: true, checkServerIdentity: checkServer,
       ...(certificate === undefined ? {} : { cert: certificate }), ...(key === undefined ? {} : { key }),
     });
     const port = url.port === '' ? 443 : Number(url.port);
     const host = url.hostname.replace(/^\[|\]$/g, '');
     this.address = `https://${url.host}`;
-    this.#agent = agent;
-    this.#open = ({ method, path, headers }, onResponse) => httpsRequest({ host, port, agent, method, path, headers }, onResponse);
+    this.#agent = this.#renew(server.identity);
+    this.#open = ({ method, path, headers }, onResponse) => httpsRequest({ host, port, agent: this.#agent, method, path, headers }, onResponse);
   }
 
   /** The answer's JSON; undefined for 204. Fails with ApiError: the server's own, or one with status 0. */
@@ -83,6 +85,23 @@ export class Connection {
     const status = response.statusCode ?? 0;
     if (status >= 200 && status < 300) return response;
     throw parseProblem(status, await this.#text(response)) ?? this.#foreign(undefined, status);
+  }
+
+  /** The connection itself, once the server has changed over to `protocol`: the caller's to end. Fails as `json` does. */
+  async upgrade(request: Pick<Request, 'path' | 'headers'>, protocol: string): Promise<Duplex> {
+    try {
+      return await this.#changeOver(request, protocol);
+    } catch (error) {
+      if (error instanceof StaleConnection) return await this.#changeOver(request, protocol);
+      throw error;
+    }
+  }
+
+  /** Goes by another certificate from now on; connections that go by the old one are ended, in use or not. */
+  useIdentity(identity: ClientIdentity): void {
+    if (!this.#renew) return;
+    this.#agent.destroy();
+    this.#agent = this.#renew(identity);
   }
 
   /** Ends idle connections, and those in use. */
@@ -127,6 +146,23 @@ export class Connection {
         reject(signal?.aborted ? aborted() : this.#unreachable(cause, out.reusedSocket));
       });
       out.end(payload);
+    });
+  }
+
+  #changeOver({ path, headers }: Pick<Request, 'path' | 'headers'>, protocol: string): Promise<Duplex> {
+    return new Promise((resolve, reject) => {
+      const out = this.#open({ method: 'GET', path, headers: { ...headers, connection: 'Upgrade', upgrade: protocol } }, (response) => {
+        const status = response.statusCode ?? 0;
+        this.#text(response).then((body) => reject(parseProblem(status, body) ?? this.#foreign(undefined, status)), reject);
+      });
+      out.on('upgrade', (_, socket: Socket, head) => {
+        socket.setTimeout(0);
+        if (head.length > 0) socket.unshift(head);
+        resolve(socket);
+      });
+      out.setTimeout(PATIENCE, () => out.destroy(new Error(`no word from it for ${PATIENCE / 1000} s`)));
+      out.on('error', (cause) => reject(this.#unreachable(cause, out.reusedSocket)));
+      out.end();
     });
   }
 

@@ -5,5 +5,13 @@ export const plurals = {
   Host: 'hosts', Network: 'networks', Vm: 'vms', Migration: 'migrations', Event: 'events', Policy: 'policies',
 } as const satisfies Readonly<Record<Kind, string>>;
 
+/** Upgrade to this protocol (RFC 9110 §7.8), and the connection carries the bytes of a VM's serial port, both ways, and nothing else. */
+export const CONSOLE_PROTOCOL = 'godwit-console';
+export const consolePath = (vm: string): string => `${kindPath('Vm', vm)}/console`;
+/** The agent's end of a session. */
+export const agentConsolePath = (session: string): string => `/agent/v1/consoles/${session}`;
+/** On the agent's request: there is no console, URI-encoded why. */
+export const CONSOLE_REFUSED = 'godwit-refused';
+
 export const kindPath = (kind: Kind, name?: string): string =>
   `/v1/${plurals[kind]}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`;

@@ -18,6 +18,8 @@ export const usageError = (message: string): CliError => new CliError(exitCodes.
 /** HTTP's status decides for what the server said; 0 is the client's own word for a server that does not answer. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError) return error.exit;
+  // A word that was mistyped or cut, told before anybody was asked.
+  if (error instanceof GodwitError && error.code === 'TRUST_TOKEN_MALFORMED') return exitCodes.usage;
   if (!(error instanceof ApiError)) return exitCodes.failed;
   if (error.status === 0) return error.code === 'API_ADDRESS' ? exitCodes.usage : exitCodes.unreachable;
   if (error.status === 404) return exitCodes.notFound;

@@ -1,6 +1,6 @@
 /** `godwit apply`: all of it or nothing, and every complaint at once, each with its file, line and column. */
 import { type Api, ApiError, type Declaration } from '../api/api.ts';
-import { checkDeclaration } from './check-declaration.ts';
+import { checkDocument } from '../api/check-document.ts';
 import { CliError, usageError } from './cli-error.ts';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 import { type Io, print, say } from './io.ts';
@@ -18,7 +18,7 @@ export async function apply(api: Api, io: Io, files: readonly string[], options:
     documents.push(...parsed.documents);
     complaints.push(...parsed.complaints);
   }
-  for (const document of documents) complaints.push(...checkDocument(document));
+  for (const document of documents) complaints.push(...complaintsOf(document));
   complaints.push(...twice(documents));
   if (complaints.length > 0) return refuse(io, labels, complaints, 'CLI_BAD_DOCUMENT');
   if (documents.length === 0) throw usageError(`There is nothing to apply in ${files.join(', ')}: a document has kind, name and spec`);
@@ -44,8 +44,10 @@ const isDeclaration = (value: unknown): value is Declaration =>
   typeof value === 'object' && value !== null
   && 'kind' in value && typeof value.kind === 'string' && 'name' in value && typeof value.name === 'string';
 
-const checkDocument = (document: YamlDocument): Complaint[] =>
-  checkDeclaration(document.value).map(({ pointer, key, message }) => placed(document, pointer, message, key));
+function complaintsOf(document: YamlDocument): Complaint[] {
+  const checked = checkDocument(document.value);
+  return 'kind' in checked ? [] : checked.map(({ path, key, message }) => placed(document, path, message, key));
+}
 
 function placed(document: YamlDocument | undefined, pointer: string, message: string, key = false): Complaint {
   // A server that names a document it was not sent is a bug of ours; its words still reach the reader.

@@ -1,45 +1,37 @@
-/** `godwit vm console`: what the guest writes to its first serial port. It is for reading: a log that QEMU keeps on the VM's own host. */
-import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Api } from '../api/api.ts';
-import { ms } from '../base/units.ts';
-import { runDirectory } from '../vm/run-directory.ts';
+/** `godwit vm console`: the guest's first serial port, from wherever the API is reached. What is typed goes to the guest, Ctrl-C too. */
+import type { Api, ConsoleApi } from '../api/api.ts';
 import { CliError } from './cli-error.ts';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 import { type Io, say } from './io.ts';
 
-/** Between two looks at the end of the log. */
-const INTERVAL = ms(200);
+/** Ctrl-], as telnet and virsh have it. */
+const LEAVE = 0x1d;
 
-/** Follows it until Ctrl-C. `runDir` is the agent's. */
-export async function vmConsole(api: Api, io: Io, name: string, runDir: string): Promise<ExitCode> {
-  const { status } = await api.get('Vm', name);
-  let file: FileHandle;
-  try {
-    file = await open(runDirectory(join(runDir, 'vms', name)).serialLog, 'r');
-  } catch (cause) {
-    const on = status?.placement?.host;
-    const where = on === undefined ? 'it has no host: start it first' : `its console is on its host: run this as root on ${on}`;
-    throw new CliError(exitCodes.failed, 'CLI_NO_CONSOLE', `There is no console of ${name} here; ${where}`, { cause });
-  }
-  const leave = new AbortController();
-  const off = io.onInterrupt(() => leave.abort());
-  say(io, `The console of ${name}, for reading. Ctrl-C leaves.`);
-  try {
-    await follow(file, io, leave.signal);
-  } finally {
-    off();
-    await file.close();
-  }
-  return exitCodes.fine;
-}
-
-async function follow(file: FileHandle, io: Io, signal: AbortSignal): Promise<void> {
+/** Until Ctrl-], or Ctrl-C where what is typed comes line by line. Fails with ApiError, or CLI_NO_CONSOLE when it is ended from the other side. */
+export async function vmConsole(api: Partial<ConsoleApi> & Pick<Api, 'get'>, io: Io, name: string): Promise<ExitCode> {
+  if (!api.console) throw new CliError(exitCodes.failed, 'CLI_NO_CONSOLE', 'This server cannot be asked for a console');
+  const port = await api.console(name);
+  const { promise, resolve } = Promise.withResolvers<'left' | 'ended'>();
   const decoder = new TextDecoder();
-  const chunk = Buffer.alloc(65536);
-  while (!signal.aborted) {
-    const { bytesRead } = await file.read(chunk, 0, chunk.length, null);
-    if (bytesRead > 0) io.out.write(decoder.decode(chunk.subarray(0, bytesRead), { stream: true }));
-    else await io.clock.sleep(INTERVAL, signal);
+  port.on('data', (bytes: Uint8Array) => void io.out.write(decoder.decode(bytes, { stream: true })));
+  port.on('error', () => resolve('ended')).on('close', () => resolve('ended')).on('end', () => resolve('ended'));
+  say(io, `The console of ${name}. Ctrl-] leaves.`);
+  const quiet = io.onInterrupt(() => resolve('left'));
+  const still = io.onKeys?.((bytes) => {
+    const leave = bytes.indexOf(LEAVE);
+    const typed = leave < 0 ? bytes : bytes.subarray(0, leave);
+    if (typed.length > 0 && port.writable) port.write(typed);
+    if (leave >= 0) resolve('left');
+  });
+  try {
+    if ((await promise) === 'ended') {
+      throw new CliError(exitCodes.failed, 'CLI_NO_CONSOLE', `The console of ${name} was ended from its side: the VM moved or ended, or it was not read; open it again`);
+    }
+    say(io, '');
+    return exitCodes.fine;
+  } finally {
+    still?.();
+    quiet();
+    port.destroy();
   }
 }

@@ -37,10 +37,13 @@ export function joinOptions(url: string, { token, address, name, peerPort, state
     const wanted = "give this host's own on the network that carries migrations";
     throw usageError(`--address ${JSON.stringify(address)} is no IP address: ${wanted}`);
   }
+  // The label before the first dot: what `hostname -s` says.
+  const called = name ?? (hostname().split('.')[0] ?? '').toLowerCase();
+  if (!/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/.test(called)) {
+    throw usageError(`${JSON.stringify(called)} is no name for a host: lower-case letters, digits and inner hyphens, at most 40; give one by --name`);
+  }
   return {
-    url, token, address, stateDir,
-    // The label before the first dot: what `hostname -s` says.
-    name: name ?? (hostname().split('.')[0] ?? '').toLowerCase(),
+    url, token, address, stateDir, name: called,
     ...(peerPort === undefined ? {} : { peerPort: parsePort(peerPort) }),
   };
 }

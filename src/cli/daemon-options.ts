@@ -1,43 +1,10 @@
 /** What `godwit init`, `server`, `agent`, `agent join` and `lab` were asked for: passed on to control/, agent/ and lab/ as it is. */
 
-/** HOST:PORT; an IPv6 address in brackets. An empty host is every address. */
-export interface ListenAddress {
-  readonly host: string;
-  /** 1..65535 */
-  readonly port: number;
-}
+import type { AgentOptions } from '../agent/main.ts';
+import type { JoinOptions } from '../agent/membership.ts';
+import type { InitOptions, ListenAddress, ServerOptions } from '../control/main.ts';
 
-export interface InitOptions {
-  readonly stateDir: string;
-  /** Of the cluster, in its CA's certificate. */
-  readonly name?: string;
-  /** Names and addresses under which agents and administrators reach the server: they go into its certificate. */
-  readonly listen: readonly ListenAddress[];
-}
-
-export interface ServerOptions {
-  readonly stateDir: string;
-  readonly runDir: string;
-  /** Without one only the unix socket in `runDir` is open. */
-  readonly listen?: ListenAddress;
-}
-
-export interface AgentOptions {
-  readonly stateDir: string;
-  readonly runDir: string;
-}
-
-export interface JoinOptions {
-  /** Of the server, https. */
-  readonly url: string;
-  readonly token: string;
-  /** Of this host. */
-  readonly name: string;
-  /** Of this host on the network that carries migrations. */
-  readonly address: string;
-  readonly stateDir: string;
-  readonly peerPort?: number;
-}
+export type { JoinOptions, ListenAddress };
 
 export interface LabOptions {
   readonly hosts: number;

@@ -17,6 +17,8 @@ export interface Io {
   readonly clock: Clock;
   /** UTF-8; `-` is stdin. Fails as node:fs does. */
   read(path: string): Promise<string>;
+  /** What is typed, key by key where it is a terminal (Ctrl-C among them), until the returned function is called. */
+  onKeys?(listener: (bytes: Uint8Array) => void): () => void;
   /** Ctrl-C no longer ends the program until the returned function is called. */
   onInterrupt(listener: () => void): () => void;
 }

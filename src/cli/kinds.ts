@@ -1,7 +1,7 @@
 /** The words for kinds, as hands type them: singular, plural, short. */
+import { nearest } from '../api/nearest.ts';
 import { type Kind, kinds } from '../model/resource.ts';
 import { usageError } from './cli-error.ts';
-import { nearest } from './suggest.ts';
 
 interface Words {
   readonly singular: string;

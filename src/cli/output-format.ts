@@ -1,7 +1,7 @@
 /** `-o`: the forms in which resources are printed. */
+import { nearest } from '../api/nearest.ts';
 import type { AnyResource } from '../api/api.ts';
 import { usageError } from './cli-error.ts';
-import { nearest } from './suggest.ts';
 
 export const outputFormats = ['table', 'wide', 'json', 'yaml'] as const;
 export type OutputFormat = (typeof outputFormats)[number];

@@ -1,6 +1,6 @@
 /** The words of `godwit`: which command was asked for, with what. Commands are loaded when they are run, so that `--help` is quick. */
 import { Command, CommanderError } from 'commander';
-import type { Api } from '../api/api.ts';
+import type { Api, ConsoleApi } from '../api/api.ts';
 import { exitCodeOf, printError } from './cli-error.ts';
 import { type Daemons, defaultPort, defaultRunDir, defaultStateDir } from './daemon-options.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-code.ts';
@@ -10,7 +10,7 @@ import { type OutputFormat, parseFormat, parseSelector } from './output-format.t
 import { type LocationOptions, type ServerLocation, defaultSocket, locateServer } from './server-address.ts';
 
 /** Connected when first used. `close` lets go of what keeps the process alive. */
-export type Connect = (where: ServerLocation) => Promise<{ readonly api: Api; close(): void }>;
+export type Connect = (where: ServerLocation) => Promise<{ readonly api: Api & Partial<ConsoleApi>; close(): void }>;
 
 export interface World {
   readonly io: Io;
@@ -62,7 +62,7 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
     });
 
   /** Runs a command on the server. */
-  const ask = async (command: (api: Api) => Promise<ExitCode>): Promise<void> => {
+  const ask = async (command: (api: Api & Partial<ConsoleApi>) => Promise<ExitCode>): Promise<void> => {
     const connection = await connect(locateServer(program.opts<LocationOptions>(), io.env));
     try {
       done(await command(connection.api));
@@ -118,10 +118,8 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
     .option('--force', 'end it at once')
     .action((name: string, { force }: { readonly force?: boolean }) => ask(async (api) =>
       (await import('./command-vm.ts')).stopVm(api, io, name, force ?? false)));
-  vm.command('console').argument('<name>').description("follow what the guest writes to its serial port; on the VM's own host")
-    .option('--run-dir <dir>', "the agent's", defaultRunDir)
-    .action((name: string, { runDir }: { readonly runDir: string }) => ask(async (api) =>
-      (await import('./command-console.ts')).vmConsole(api, io, name, runDir)));
+  vm.command('console').argument('<name>').description("the guest's serial port; Ctrl-] leaves")
+    .action((name: string) => ask(async (api) => (await import('./command-console.ts')).vmConsole(api, io, name)));
 
   program.command('migrate').description('move a running VM to another host').argument('<vm>')
     .requiredOption('--to <host>', 'the host to move it to')

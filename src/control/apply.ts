@@ -1,17 +1,17 @@
 /** `godwit apply`: every document is checked, all faults of all of them are told at once, and all of them are stored, or none. */
 import type { Applied, Declaration, Fault } from '../api/api.ts';
 import { ApiError } from '../api/api.ts';
+import { type Declared, checkDocument } from '../api/check-document.ts';
+import { nearest } from '../api/nearest.ts';
 import { silentAfter } from '../model/cluster-policy.ts';
 import type { NetworkSpec } from '../model/network.ts';
 import { parseRate, parseSize } from '../model/quantity.ts';
 import { type VmSpec, VmSpecError, resolveVm } from '../model/vm-spec.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
-import { type Declared, checkDocument } from './check-document.ts';
 import type { Draft, View } from './draft.ts';
 import { invalid } from './errors.ts';
 import { record } from './events.ts';
 import type { Labels, Table, VmRecord } from './records.ts';
-import { nearest } from './suggest.ts';
 import { halted, ordered } from './vms.ts';
 import { isWantedRunning } from './vm-state.ts';
 

@@ -1,9 +1,14 @@
 /** What the control plane refuses, each with its code (docs/ERRORS.md), HTTP status, and what to do. */
 import { ApiError, type Fault } from '../api/api.ts';
+import { nearest } from '../api/nearest.ts';
 import type { Kind } from '../model/resource.ts';
 
-export const notFound = (kind: Kind, name: string): ApiError =>
-  new ApiError(404, 'CONTROL_NOT_FOUND', `There is no ${kind} ${name}: \`godwit get ${plural(kind)}\` shows those there are`);
+/** `known`: the names of those there are. */
+export function notFound(kind: Kind, name: string, known: readonly string[] = []): ApiError {
+  const meant = nearest(name, known);
+  const look = `\`godwit get ${plural(kind)}\` shows those there are`;
+  return new ApiError(404, 'CONTROL_NOT_FOUND', `There is no ${kind} ${name}: ${meant === undefined ? '' : `did you mean ${meant}? `}${look}`);
+}
 export const invalid = (faults: readonly Fault[]): ApiError =>
   new ApiError(400, 'CONTROL_INVALID', `Nothing was applied: ${faults.length === 1 ? 'one fault' : `${faults.length} faults`}. ${faults.map((f) => `${f.path}: ${f.message}`).join('; ')}`, { faults });
 export const inUse = (kind: Kind, name: string, by: string): ApiError =>
@@ -26,13 +31,16 @@ export const migrationEnded = (migration: string, how: string): ApiError =>
   new ApiError(409, 'CONTROL_MIGRATION_ENDED', `${migration} has ended (${how}): there is nothing left to cancel`);
 
 export const tokenInvalid = (): ApiError =>
-  new ApiError(403, 'CONTROL_TOKEN_INVALID', 'This join token is not, or no longer, valid: make a new one with `godwit token create`');
+  new ApiError(403, 'CONTROL_TOKEN_INVALID', 'This join token is not valid, or not any more: it lets one host in, once, before its time is over. Make a new one with `godwit token create`');
 export const hostExists = (host: string): ApiError =>
   new ApiError(409, 'CONTROL_HOST_EXISTS', `There is a host ${host} already: join under another name, or \`godwit delete host ${host}\` first if that one is gone for good`);
 export const hostUnknown = (host: string): ApiError =>
   new ApiError(403, 'CONTROL_HOST_UNKNOWN', `${host} is no host of this cluster (any more): join it again with a new token`);
 export const agentDuplicate = (host: string): ApiError =>
   new ApiError(409, 'CONTROL_AGENT_DUPLICATE', `Another, newer agent reports as ${host}: stop one of the two. Two machines must not share one identity: join each under its own name`);
+
+export const agentEarly = (host: string): ApiError =>
+  new ApiError(503, 'CONTROL_AGENT_DUPLICATE', `Another agent reported as ${host} a moment ago: this one is heard when that one has been silent for 2 s, as after a restart. If it stays so, two machines share one identity: stop this agent and join this machine under its own name`);
 
 export const tokenTtl = (): ApiError => new ApiError(400, 'CONTROL_TOKEN_TTL', 'A join token is valid for more than nothing and at most 24 h: give another --ttl');
 export const alreadyInitialized = (stateDir: string): ApiError =>

@@ -14,7 +14,13 @@ import { hostOf, policyOf } from './lookup.ts';
 /** Instances of an agent that are remembered as replaced. */
 const REPLACED_KEPT = 8;
 
-export type Verdict = 'new' | 'old' | 'duplicate';
+/** Who was heard within this is taken to live: an agent reports every second. ms. */
+const LIVES = 2000;
+/** Refusals of one that came too early until it is no restart any more. */
+const NO_RESTART = 12;
+
+/** `early`: another agent under this name lives. `duplicate`: it has been replaced by a later one. */
+export type Verdict = 'new' | 'old' | 'early' | 'duplicate';
 
 /** Spends the token and makes the host. `now`: ms since the epoch. */
 export function admitHost(draft: Draft, name: string, spec: HostSpec, token: { readonly id: string; readonly secret: string }, now: number): void {
@@ -27,7 +33,7 @@ export function admitHost(draft: Draft, name: string, spec: HostSpec, token: { r
 }
 
 export function removeHost(draft: Draft, name: string, now: number): void {
-  if (!draft.get('hosts', name)) throw notFound('Host', name);
+  if (!draft.get('hosts', name)) throw notFound('Host', name, draft.rows('hosts').map((row) => row.name));
   for (const { name: vm, record: { spec, status } } of draft.rows('vms')) {
     if (spec.host === name) throw inUse('Host', name, `${vm} names it as its host: take that out of its declaration first`);
     if (status.placement?.host === name && status.state !== 'stopped' && status.state !== 'failed') {
@@ -59,6 +65,13 @@ export function hearHost(draft: Draft, name: string, report: AgentReport, live: 
       tell(draft, name, clock.time, 'alarm', 'AgentDuplicate', `Two agents report as ${name}: the one that began later (${current ?? 'unknown'}) is heard, the other (${report.instance}) is refused`);
     }
     return 'duplicate';
+  }
+  if (current !== undefined && current !== report.instance && host.status?.state !== 'silent' && live.silence(name, clock.at) < LIVES) {
+    // It may be the same host's, just started anew; then nothing more will be heard of the former.
+    if (live.refuse(report.instance) === NO_RESTART) {
+      tell(draft, name, clock.time, 'alarm', 'AgentDuplicate', `Two agents report as ${name}: the one that was there (${current}) is heard, the other (${report.instance}) is refused. Two machines must not share one identity`);
+    }
+    return 'early';
   }
   if (!live.hear(name, report, clock.at, clock.time)) return 'old';
   const status: HostStatus = { state: 'ready', lastReport: clock.time, ...report.host };

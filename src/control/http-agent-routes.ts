@@ -8,13 +8,14 @@ import { Acknowledged, JoinBody, Joined, NoQuery, RenewBody } from '../api/http-
 import { formatSse } from '../api/sse.ts';
 import { JoinLimit } from './http-join-limit.ts';
 import { answers } from './http-routes.ts';
+import type { Consoles } from './http-console.ts';
 import type { HttpContext } from './http-context.ts';
 import { type Frame, sendStream } from './http-watch.ts';
 
 const LARGEST_REPORT = 8 * 1024 * 1024;
 const LARGEST_JOIN = 16 * 1024;
 
-export function agentRoutes(app: FastifyInstance, { control, authority, clock, ending }: HttpContext): void {
+export function agentRoutes(app: FastifyInstance, { control, authority, clock, ending }: HttpContext, consoles: Consoles): void {
   const limit = new JoinLimit();
   const agent = { audience: 'agent' } as const;
 
@@ -31,7 +32,13 @@ export function agentRoutes(app: FastifyInstance, { control, authority, clock, e
   const wanted = { config: agent, schema: { querystring: NoQuery, response: answers(200, stream) } };
   app.get('/agent/v1/wanted', wanted, async (request, reply) => {
     const host = hostOf(request);
-    await sendStream(reply, ending, request.log, (signal) => frames(control.wanted(host, signal)));
+    // Whoever has not been told yet what is wanted is not asked for more.
+    const off = consoles.listen(host, (order) => reply.raw.headersSent && !reply.raw.destroyed && reply.raw.write(formatSse('console', JSON.stringify(order))));
+    try {
+      await sendStream(reply, ending, request.log, (signal) => frames(control.wanted(host, signal)));
+    } finally {
+      off();
+    }
     return reply;
   });
 

@@ -51,9 +51,14 @@ const isFastifyError = (error: unknown): error is FastifyError =>
 const place = (context: string | undefined): string =>
   context === 'params' ? 'path' : context === 'querystring' ? 'query' : (context ?? 'request');
 
+/** Of the patterns for names of resources: nobody should have to read one. */
+const NAME_BEGINS = '^[a-z0-9]([a-z0-9-]';
+
 /** A body that is a list is one of documents: `/3/name` is `/name` of document 3. */
 function faultOf({ instancePath, message, params, keyword }: FastifySchemaValidationError, body: boolean): Fault {
   const [, index, rest] = (body ? /^\/(\d+)(.*)$/.exec(instancePath) : undefined) ?? [];
+  const names = typeof params['pattern'] === 'string' && params['pattern'].startsWith(NAME_BEGINS);
+  if (keyword === 'pattern' && names) return { document: Number(index ?? 0), path: rest ?? instancePath, message: 'is no name: lower-case letters, digits and inner hyphens' };
   const extra = keyword === 'additionalProperties' ? ` (${JSON.stringify(params['additionalProperty'])})` : '';
   return { document: Number(index ?? 0), path: rest ?? instancePath, message: `${message ?? 'is not valid'}${extra}` };
 }

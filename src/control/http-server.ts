@@ -13,8 +13,9 @@ import manifest from '../../package.json' with { type: 'json' };
 import type { ControlPlane } from './control-plane.ts';
 import { agentRoutes } from './http-agent-routes.ts';
 import { authorize, callerOf } from './http-caller.ts';
+import { Consoles } from './http-console.ts';
 import type { HttpContext } from './http-context.ts';
-import { listenSocket, listenTls } from './http-listener.ts';
+import { type OnUpgrade, listenSocket, listenTls } from './http-listener.ts';
 import { problemOf } from './http-problem.ts';
 import { adminRoutes } from './http-routes.ts';
 
@@ -44,13 +45,15 @@ export async function startHttp(control: ControlPlane, options: HttpOptions): Pr
   const ending = new AbortController();
   const { authority, clock = systemClock } = options;
   const context: HttpContext = { control, authority, clock, version: manifest.version, ending: ending.signal };
-  const app = await makeApp(context, options.log);
+  const consoles = new Consoles(context);
+  const app = await makeApp(context, consoles, options.log);
   const handle = app.routing.bind(app);
   const onFault = (err: Error): void => options.log.error({ err }, 'a listener failed');
-  const socket = await listenSocket(options.socketPath, handle, onFault);
+  const onUpgrade: OnUpgrade = (request, connection, head) => consoles.upgrade(request, connection, head);
+  const socket = await listenSocket(options.socketPath, handle, onFault, onUpgrade);
   try {
     const tls = options.tls
-      ? await listenTls(options.tls.host, options.tls.port, options.tls.identity, handle, onFault)
+      ? await listenTls(options.tls.host, options.tls.port, options.tls.identity, handle, onFault, onUpgrade)
       : undefined;
     return {
       port: tls?.port ?? 0,
@@ -68,7 +71,7 @@ export async function startHttp(control: ControlPlane, options: HttpOptions): Pr
   }
 }
 
-async function makeApp(context: HttpContext, log: Logger): Promise<FastifyInstance> {
+async function makeApp(context: HttpContext, consoles: Consoles, log: Logger): Promise<FastifyInstance> {
   // pino's own type has a stricter message callback than Fastify's idea of a logger.
   const loggerInstance: FastifyBaseLogger = log;
   const app: FastifyInstance = Fastify({
@@ -99,7 +102,7 @@ async function makeApp(context: HttpContext, log: Logger): Promise<FastifyInstan
   });
   await app.register(async (routes) => {
     adminRoutes(routes, context);
-    agentRoutes(routes, context);
+    agentRoutes(routes, context, consoles);
     routes.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   });
   await app.ready();

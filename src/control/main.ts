@@ -7,9 +7,11 @@ import { pino } from 'pino';
 import type { Clock } from '../base/clock.ts';
 import { systemClock } from '../native/system-clock.ts';
 import { formatError } from '../base/error.ts';
+import { toldToEnd } from '../native/told-to-end.ts';
 import { SqliteStore } from '../store/sqlite-store.ts';
 import { Authority } from '../trust/authority.ts';
-import { readAuthorityFiles, readIdentity, writeAuthorityFiles, writeIdentity } from '../trust/identity.ts';
+import { type Identity, readAuthorityFiles, readIdentity, writeAuthorityFiles, writeIdentity } from '../trust/identity.ts';
+import { LiveIdentity, keepRenewed } from '../trust/renewal.ts';
 import { TrustError } from '../trust/trust-error.ts';
 import { alreadyInitialized } from './errors.ts';
 import { startHttp } from './http-server.ts';
@@ -60,19 +62,31 @@ export async function runInit({ stateDir, name = hostname(), listen }: InitOptio
 /** Resolves when it was told to end; VMs and agents run on. Fails, before anything is open, with TrustError, StoreError or ApiError. */
 export async function runServer({ stateDir, runDir, listen, signal }: ServerOptions): Promise<void> {
   const log = pino({ name: 'godwit-server' }, pino.destination({ dest: 2, sync: true }));
-  const told = tellEnd(signal);
+  const told = toldToEnd(signal);
   try {
     const files = await readAuthorityFiles(authorityDir(stateDir));
     const authority = await Authority.load(files.certificate, files.key);
-    const identity = await readIdentity(identityDir(stateDir));
+    const live = new LiveIdentity(await readIdentity(identityDir(stateDir)));
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
     const store = SqliteStore.open(join(serverDir(stateDir), 'store.db'), { clock: systemClock });
     try {
       const plane = await openControlPlane(store, { clock: systemClock, log, random: (length) => randomBytes(length), caCertificate: authority.certificate });
-      const http = await startHttp(plane, { socketPath: join(runDir, 'godwit.sock'), authority, log, ...(listen ? { tls: { ...listen, identity } } : {}) });
+      const http = await startHttp(plane, { socketPath: join(runDir, 'godwit.sock'), authority, log, ...(listen ? { tls: { ...listen, identity: live.current } } : {}) });
+      live.onRenewed((renewed) => {
+        http.useIdentity(renewed);
+        log.info('The server\'s certificate was renewed');
+      });
+      const renewing = new AbortController();
+      const renewed = keepRenewed({
+        identity: live, clock: systemClock, signal: renewing.signal,
+        renew: (old) => renewServer(stateDir, authority, old, systemClock),
+        onFailure: (error) => log.error({ error: formatError(error) }, 'The server\'s certificate could not be renewed; it is tried again'),
+      });
       log.info({ stateDir, socket: join(runDir, 'godwit.sock'), port: http.port }, 'The server begins');
       await told.end;
       log.info('The server ends; agents and VMs run on');
+      renewing.abort();
+      await renewed;
       await http.close();
       await plane.close();
     } finally {
@@ -84,6 +98,13 @@ export async function runServer({ stateDir, runDir, listen, signal }: ServerOpti
   } finally {
     told.stop();
   }
+}
+
+/** The same key in a new certificate: no crash leaves the server without either. */
+async function renewServer(stateDir: string, authority: Authority, old: Identity, clock: Clock): Promise<Identity> {
+  const renewed = await authority.renewServer(old, clock.now());
+  await writeIdentity(identityDir(stateDir), renewed);
+  return renewed;
 }
 
 async function hasAuthority(stateDir: string): Promise<boolean> {
@@ -98,15 +119,3 @@ async function hasAuthority(stateDir: string): Promise<boolean> {
 
 const ownAddresses = (): string[] =>
   [hostname(), ...Object.values(networkInterfaces()).flatMap((list) => list ?? []).map(({ address }) => address).filter((address) => !address.startsWith('fe80:'))];
-
-function tellEnd(signal: AbortSignal | undefined): { readonly end: Promise<void>; stop(): void } {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const end = (): void => resolve();
-  if (signal) {
-    if (signal.aborted) end();
-    signal.addEventListener('abort', end, { once: true });
-    return { end: promise, stop: () => signal.removeEventListener('abort', end) };
-  }
-  process.on('SIGTERM', end).on('SIGINT', end);
-  return { end: promise, stop: () => void process.off('SIGTERM', end).off('SIGINT', end) };
-}

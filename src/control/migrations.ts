@@ -23,8 +23,8 @@ export type Random = (length: number) => Uint8Array;
 /** Queued; refuses at once what could not begin anyway. Returns its name. */
 export function migrate(draft: Draft, spec: MigrationSpec, now: number, random: Random): string {
   const vm = draft.get('vms', spec.vm);
-  if (!vm) throw notFound('Vm', spec.vm);
-  if (!draft.get('hosts', spec.to)) throw notFound('Host', spec.to);
+  if (!vm) throw notFound('Vm', spec.vm, draft.rows('vms').map((row) => row.name));
+  if (!draft.get('hosts', spec.to)) throw notFound('Host', spec.to, draft.rows('hosts').map((row) => row.name));
   const living = livingMigration(draft, spec.vm);
   if (living) throw vmMoving(spec.vm, living.name);
   const from = vm.status.placement?.host;
@@ -45,7 +45,7 @@ export function migrate(draft: Draft, spec: MigrationSpec, now: number, random: 
 
 export function cancel(draft: Draft, name: string, now: number): void {
   const migration = draft.get('migrations', name);
-  if (!migration) throw notFound('Migration', name);
+  if (!migration) throw notFound('Migration', name, draft.rows('migrations').map((row) => row.name));
   const { status } = migration;
   if (status.end) throw migrationEnded(name, status.end.kind);
   if (status.phase === 'queued') finishQueued(draft, name, migration, { kind: 'cancelled' }, now);

@@ -19,7 +19,7 @@ import { apply } from './apply.ts';
 import { Cluster } from './cluster.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { Draft } from './draft.ts';
-import { agentDuplicate, hostUnknown, invalid, notFound, tokenTtl } from './errors.ts';
+import { agentDuplicate, agentEarly, hostUnknown, invalid, notFound, tokenTtl } from './errors.ts';
 import { cutEvents } from './events.ts';
 import { admitHost, dropTokens, hearHost, noticeSilence, refreshHosts } from './hosts.ts';
 import { Liveness } from './liveness.ts';
@@ -98,7 +98,7 @@ class Plane implements OpenControlPlane {
 
   async get<K extends Kind>(kind: K, name: string): Promise<ResourceOf[K]> {
     const row = this.#cluster.row(tableOf[kind], name);
-    if (!row) throw notFound(kind, name);
+    if (!row) throw notFound(kind, name, this.#cluster.rows(tableOf[kind]).map((other) => other.name));
     return resource(kind, freshened(tableOf[kind], row, this.#live));
   }
 
@@ -166,6 +166,7 @@ class Plane implements OpenControlPlane {
       }
       return heard;
     });
+    if (verdict === 'early') throw agentEarly(host);
     if (verdict === 'duplicate') {
       this.#options.log?.warn({ host, instance: report.instance }, 'A report of an agent that a newer one has replaced was refused');
       throw agentDuplicate(host);

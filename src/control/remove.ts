@@ -27,7 +27,7 @@ export function remove(draft: Draft, kind: Kind, name: string, now: number): voi
       break;
   }
   const table = tableOf[kind];
-  if (draft.get(table, name) === undefined) throw notFound(kind, name);
+  if (draft.get(table, name) === undefined) throw notFound(kind, name, draft.rows(table).map((row) => row.name));
   draft.delete(table, name);
   record(draft, { at: now, severity: 'info', about: { kind, name }, reason: 'Deleted', message: `${kind} ${name} is deleted` });
 }

@@ -44,7 +44,7 @@ const beforeSwitch = {
   'destination agent': staysThere('the source takes the move back; restarted, the destination writes `aborted` and ends the QEMU it prepared'),
   'source QEMU': dies('a dead VM: the destination writes `aborted` and ends the QEMU it prepared'),
   'destination QEMU': staysThere('the source takes the move back'),
-  'wire source-destination': staysThere('the source takes the move back once the destination has durably said `aborted`; the guest runs all the while'),
+  'wire source-destination': eitherOf('the source takes the move back, and the destination gives up when it hears nothing more; a cut too short to be noticed changes nothing'),
 };
 
 const afterCommit = {
@@ -64,7 +64,7 @@ export const saga: Readonly<Record<SagaPhase, SagaStep>> = {
       'source agent': eitherOf('nothing was changed; restarted, it plans anew, as long as the move is wanted of it'),
       'destination agent': eitherOf('nothing was changed: refused with that reason, or planned anew'),
       'destination QEMU': goesOn('there is none yet'),
-      'wire source-destination': staysThere('refused with that reason'),
+      'wire source-destination': eitherOf('refused with that reason; a cut too short to be noticed changes nothing'),
     },
   },
   prepare: {

@@ -122,7 +122,7 @@ export function handOver(draft: Draft, name: string, to: string, from: { readonl
 
 function known(draft: Draft, name: string): VmRecord {
   const vm = draft.get('vms', name);
-  if (!vm) throw notFound('Vm', name);
+  if (!vm) throw notFound('Vm', name, draft.rows('vms').map((row) => row.name));
   return vm;
 }
 

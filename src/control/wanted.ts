@@ -35,6 +35,7 @@ function wantedVm(view: View, name: string, vm: VmRecord): WantedVm {
     name, spec: vm.spec, networks, placement,
     // One whose next start has no host yet is not to be started where it was.
     running: isWantedRunning(vm) && !vm.startWanted,
+    ...(vm.observed && vm.observed.state !== 'starting' && !vm.startWanted ? { heard: true } : {}),
     ...(vm.force ? { force: true } : {}),
     ...(vm.deleting ? { removed: true } : {}),
   };

@@ -7,7 +7,11 @@ import type { Cluster } from './cluster.ts';
 import { type Tables, splitKey } from './records.ts';
 import { type TableOf, resource, tableOf } from './resources.ts';
 
-/** As ControlPlane.watch has it. */
+/**
+ * As ControlPlane.watch has it. A reader that falls too far behind before `synced` is told anew what there is; after it, it is failed
+ * with ApiError STORE_COMPACTED and asks again: what it had already has ids to go on from, and a second listing, which is in no order,
+ * must not be told under them.
+ */
 export async function* watch<K extends Kind>(store: Store, cluster: Cluster, kind: K, signal: AbortSignal, after: number | undefined): AsyncGenerator<WatchEvent<K>, void, undefined> {
   const table = tableOf[kind];
   /** What the reader has been told of; undefined while it resumes, and knows what we do not. */
@@ -22,12 +26,15 @@ export async function* watch<K extends Kind>(store: Store, cluster: Cluster, kin
       for (const row of rows) yield { kind: 'put', resource: resource(kind, row), revision: row.revision };
       known = names;
     }
+    let level = false;
     try {
-      yield* changes(store, cluster, kind, revision, signal, known);
+      for await (const event of changes(store, cluster, kind, revision, signal)) {
+        level ||= event.kind === 'synced';
+        yield event;
+      }
     } catch (error) {
       if (signal.aborted) return;
-      // Too far behind: told anew from what there is.
-      if (error instanceof StoreError && error.code === 'STORE_COMPACTED') continue;
+      if (!level && error instanceof StoreError && error.code === 'STORE_COMPACTED') continue;
       throw error instanceof StoreError ? new ApiError(503, error.code, error.message, { cause: error.cause }) : error;
     }
     return;
@@ -35,7 +42,7 @@ export async function* watch<K extends Kind>(store: Store, cluster: Cluster, kin
 }
 
 async function* changes<K extends Kind>(
-  store: Store, cluster: Cluster, kind: K, revision: number, signal: AbortSignal, known: Set<string> | undefined,
+  store: Store, cluster: Cluster, kind: K, revision: number, signal: AbortSignal,
 ): AsyncGenerator<WatchEvent<K>, void, undefined> {
   // Of all tables: when something has changed since, there is a batch of it at once, or the store says that its history is gone. A
   // reader must not be told `synced` before that is known.
@@ -45,10 +52,7 @@ async function* changes<K extends Kind>(
   for (let next = first ?? (await batches.next()); !next.done; next = await batches.next()) {
     for (const change of next.value.changes) {
       if (splitKey(change.kind === 'put' ? change.entry.key : change.key)?.table !== tableOf[kind]) continue;
-      const event = eventOf(kind, change, next.value.revision);
-      if (event.kind === 'put') known?.add(event.resource.name);
-      else if (event.kind === 'delete') known?.delete(event.name);
-      yield event;
+      yield eventOf(kind, change, next.value.revision);
     }
   }
 }

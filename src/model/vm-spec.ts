@@ -1,7 +1,7 @@
 /** A virtual machine as declared, and how it is. `vm.ts` has what the agent runs: the same with its networks looked up. */
 import { Type, type Static } from 'typebox';
 import { GodwitError } from '../base/error.ts';
-import { parseIpAddress } from '../wire/ip-address.ts';
+import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
 import { MacAddress } from '../wire/mac-address.ts';
 import type { NetworkSpec } from './network.ts';
 import { Size, parseSize } from './quantity.ts';
@@ -100,6 +100,7 @@ export function resolveVm(name: string, spec: VmSpec, networks: ReadonlyMap<stri
           throw new VmSpecError(`/spec/nics/${i}/addresses/${n}`, `${JSON.stringify(text)} is no IP address${cause instanceof Error ? `: ${cause.message}` : ''}`);
         }
       }),
+      ...(network.gateway === undefined ? {} : { gateway: gatewayOf(nic.network, network.gateway, i) }),
       ...(nic.router === undefined ? {} : { router: nic.router }),
       vhost: nic.vhost ?? false,
     };
@@ -110,4 +111,12 @@ export function resolveVm(name: string, spec: VmSpec, networks: ReadonlyMap<stri
     nics, disks: (spec.disks ?? []).map((d) => ({ path: d.path, format: d.format, shared: d.shared ?? true })),
     ...(spec.boot ? { boot: { kernel: spec.boot.kernel, initrd: spec.boot.initrd, commandLine: spec.boot.commandLine ?? '' } } : {}),
   };
+}
+
+function gatewayOf(network: string, text: string, nic: number): IpAddress {
+  try {
+    return parseIpAddress(text);
+  } catch {
+    throw new VmSpecError(`/spec/nics/${nic}/network`, `Network ${network} has gateway ${JSON.stringify(text)}, which is no IP address: declare it anew`);
+  }
 }

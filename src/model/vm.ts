@@ -23,6 +23,8 @@ export interface Nic {
   readonly mtu: number;
   /** What the guest answers to here; announced after a move. */
   readonly addresses: readonly IpAddress[];
+  /** The router that its network declares. */
+  readonly gateway?: IpAddress;
   /** The guest forwards IPv6: said wrongly in an announcement, neighbours drop it from their routers (RFC 4861 §7.2.5). */
   readonly router?: boolean;
   /** Data path in the kernel's vhost-net instead of in QEMU. */

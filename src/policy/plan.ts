@@ -4,6 +4,7 @@
  */
 import { type Bytes, mib } from '../base/units.ts';
 import type { Attachment, Disk, Nic, Vm } from '../model/vm.ts';
+import { type Ways, wayRefusals, wayWarnings } from './ways.ts';
 
 export interface QemuFacts {
   readonly version: { readonly major: number; readonly minor: number };
@@ -36,12 +37,14 @@ export interface MoveFacts {
   readonly vm: Vm;
   readonly source: HostFacts;
   readonly destination: HostFacts;
-  /** Of the path between the hosts that carries the tunnels, bytes of IP packet. */
+  /** Of the path between the hosts that carries the tunnels, bytes of IP packet: the largest that was seen to come, else the route's. */
   readonly pathMtu: number;
   /** IP version of the tunnels' own packets. */
   readonly outerFamily: 4 | 6;
   /** A previous move of this VM still has its redirect in place. */
   readonly draining: boolean;
+  /** What was tried between the hosts; absent where nobody could. */
+  readonly ways?: Ways;
 }
 
 export type Plan =
@@ -68,6 +71,7 @@ function refusals(facts: MoveFacts): string[] {
     ...machineRefusals(facts),
     ...vm.nics.flatMap((nic, i) => nicRefusals(nic, i, destination)),
     ...vm.nics.flatMap((nic, i) => pathRefusals(nic, i, facts)),
+    ...(facts.ways ? wayRefusals(facts.ways, { source: source.name, destination: destination.name }) : []),
     ...vm.disks.flatMap((disk) => diskRefusals(disk, source, destination)),
     ...hostRefusals(source),
     ...hostRefusals(destination),
@@ -120,7 +124,8 @@ function nicRefusals({ attachment, mtu }: Nic, index: number, destination: HostF
 /** Outer IPv4 fragments where the path is narrower; routers do not fragment IPv6, and the tunnel drops what does not fit. */
 function pathRefusals({ mtu }: Nic, index: number, facts: MoveFacts): string[] {
   const needed = mtu + overhead(facts);
-  if (facts.outerFamily === 4 || needed <= facts.pathMtu) return [];
+  // Of a path that carries nothing its own reason says all.
+  if (facts.outerFamily === 4 || needed <= facts.pathMtu || facts.ways?.path.kind === 'dead') return [];
   return [
     `nic${index}: a packet of ${mtu} bytes is ${needed} in the tunnel, the path between hosts carries ${facts.pathMtu}, and IPv6 does not `
       + `fragment on the way: raise the path's MTU to ${needed}, or let the hosts speak IPv4`,
@@ -180,6 +185,7 @@ function warnings(facts: MoveFacts): string[] {
         : []),
       ...(vhost ? [`nic${i} uses vhost, with which a move without loss is not proven`] : []),
     ]),
+    ...(facts.ways ? wayWarnings(facts.ways, { source: source.name, destination: destination.name }) : []),
     ...[source, destination].flatMap(({ name, qemu }) => qemu.missing.map((words) => `QEMU ${version(qemu)} at ${name} lacks ${words}`)),
     ...(vm.memory + HEADROOM > destination.freeMemory
       ? [
@@ -200,7 +206,8 @@ function notes(facts: MoveFacts): string[] {
 }
 
 /** Bytes that the tunnel puts around an IP packet: Ethernet 14, VXLAN 8 (RFC 7348), UDP 8, IPv4 20 or IPv6 40. */
-const overhead = ({ outerFamily }: MoveFacts): number => 14 + 8 + 8 + (outerFamily === 4 ? 20 : 40);
+export const tunnelOverhead = (outerFamily: 4 | 6): number => 14 + 8 + 8 + (outerFamily === 4 ? 20 : 40);
+const overhead = ({ outerFamily }: MoveFacts): number => tunnelOverhead(outerFamily);
 
 const version = ({ version: { major, minor } }: QemuFacts): string => `${major}.${minor}`;
 

@@ -22,6 +22,8 @@ const YEAR = 365 * 86_400_000;
 const CA_LIFE = 10 * YEAR;
 const LIFE = YEAR;
 
+const SERVER_USAGES = [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth] as const;
+
 /** A role with rights of its own: it stands in OU. */
 export type Role = 'server' | 'agent' | 'admin';
 
@@ -76,7 +78,17 @@ export class Authority {
 
   /** For a server that is reached under these host names and IP addresses. One year. */
   async issueServer(name: string, addresses: readonly string[], now: Milliseconds): Promise<Identity> {
-    return this.#identity({ role: 'server', name, addresses, usages: [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth] }, now);
+    return this.#identity({ role: 'server', name, addresses, usages: SERVER_USAGES }, now);
+  }
+
+  /** A server's own certificate anew: the same key, name and addresses. One year. */
+  async renewServer(identity: Identity, now: Milliseconds): Promise<Identity> {
+    const old = new X509Certificate(identity.certificate);
+    const addresses = old.getExtension(SubjectAlternativeNameExtension)?.names.items.map(({ value }) => value) ?? [];
+    const [name = ''] = old.subjectName.getField('CN');
+    const { publicKey } = await importKeyPair(identity.key);
+    const subject: Subject = { role: 'server', name, addresses, usages: SERVER_USAGES };
+    return { ...identity, certificate: await this.#sign(subject, publicKey, now) };
   }
 
   /** For an administrator's command line. One year. */

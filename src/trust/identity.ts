@@ -23,15 +23,21 @@ export async function readIdentity(directory: string): Promise<Identity> {
       `There is no whole identity in ${directory}: a host gets one by \`godwit agent join\`, a server by \`godwit init\``,
     );
   }
+  const identity = { ca, certificate, key };
   let whole: boolean;
   try {
-    const x509 = new X509Certificate(certificate);
-    whole = x509.checkPrivateKey(createPrivateKey(key)) && x509.verify(new X509Certificate(ca).publicKey);
+    whole = isWhole(identity);
   } catch (cause) {
     throw broken(directory, cause);
   }
   if (!whole) throw broken(directory);
-  return { ca, certificate, key };
+  return identity;
+}
+
+/** Whether its parts belong together. Throws what node:crypto throws for what is no certificate or key. */
+export function isWhole({ ca, certificate, key }: Identity): boolean {
+  const x509 = new X509Certificate(certificate);
+  return x509.checkPrivateKey(createPrivateKey(key)) && x509.verify(new X509Certificate(ca).publicKey);
 }
 
 /** On the disk when it resolves. */

@@ -97,6 +97,7 @@ export class World {
         if (this.deaf) throw new Error('QMP says nothing');
         return qemu && !qemu.ended ? guest(qemu, place) : undefined;
       },
+      probes: { pathMtu: unused, listen: unused, sendFrames: unused, gateway: unused },
       status: unused, facts: unused, sourceEnd: unused, adoptSourceEnd: unused, path: unused, clear: unused, prepareDestination: unused, adoptDestination: unused,
     };
   }

@@ -40,7 +40,7 @@ class Stage {
       loaded: async () => true,
       release: async () => act('release'), announce: () => act('announce'),
       kill: async () => act('kill'), discard: async () => act('discard'),
-      close: () => act('close'), awaitAnswers: NOTHING, answers: () => [], takeHeld: () => [], deliveredFrames: () => [30, 4],
+      close: () => act('close'), hurry: () => NOTHING, awaitAnswers: NOTHING, answers: () => [], takeHeld: () => [], deliveredFrames: () => [30, 4],
       tapsWaiting: () => [false, false], ledger: () => new Map(),
     };
     this.end = new LocalDestination({

@@ -184,6 +184,27 @@ test('a QEMU whose record was lost is adopted, not doubled', async () => {
   assert.deepEqual(world.boots, ['web/1']);
 });
 
+test('one whose start the server has heard of, and neither record nor QEMU is here: not booted, said so; a new order boots it', async () => {
+  const { world } = await running();
+  world.files = new World().files;
+  world.qemu('web').end();
+  const next = await restarted(world);
+  await next.want(vm('web', 1, { heard: true }));
+  const { state, at, reason } = next.report('web');
+  assert.deepEqual([state, at, world.boots], ['ended', '1.1', ['web/1']]);
+  assert.match(reason ?? '', /neither its QEMU nor a record of it: look whether it runs/);
+  await next.want(vm('web', 2));
+  assert.deepEqual([next.report('web'), world.boots], [{ state: 'running', at: '1.2' }, ['web/1', 'web/2']]);
+});
+
+test('one whose start the server has heard of, with its QEMU and no record: adopted', async () => {
+  const { world } = await running();
+  world.files = new World().files;
+  const next = await restarted(world);
+  await next.want(vm('web', 1, { heard: true }));
+  assert.deepEqual([next.report('web'), world.boots], [{ state: 'running', at: '1.1' }, ['web/1']]);
+});
+
 test('a QEMU that an agent which died had started, and that shows only now: adopted', async () => {
   const world = new World();
   const agent = world.agent();
@@ -354,8 +375,10 @@ test('a QEMU that does not answer is looked for again, and holds up nobody', asy
   assert.equal(state, 'running');
   assert.match(reason ?? '', /QMP says nothing/);
   assert.throws(() => next.keeper.take('web', 'abc120'), VmAbsent);
+  assert.equal(next.keeper.seeks('web'), true, 'nobody may take it for dead');
   world.deaf = false;
   await next.clock.advance(3000);
+  assert.equal(next.keeper.seeks('web'), false);
   assert.deepEqual(next.report('web'), { state: 'running', at: '1.1' });
   assert.deepEqual(world.boots, ['web/1']);
 });

@@ -102,3 +102,22 @@ test('what is wanted is not waited for when the server refuses this agent', { ti
   await assert.rejects(client.wanted(new AbortController().signal).next(), { code: 'TRUST_FOREIGN_CERTIFICATE' });
   await assert.rejects(client.report(REPORT), { code: 'TRUST_FOREIGN_CERTIFICATE' });
 });
+
+test('another certificate from one request to the next: what goes by the old one is ended, and comes back by the new', { timeout: 30_000 }, async (t) => {
+  const { plane, url, authority } = await startFixture(t);
+  const client = new AgentClient(url, await agentIdentity(authority, 'host-a'));
+  const stopper = new AbortController();
+  const wanted = client.wanted(stopper.signal);
+  t.after(async () => {
+    stopper.abort();
+    await wanted.return();
+    client.close();
+  });
+  assert.equal((await wanted.next()).value?.vms[0]?.name, 'on-host-a');
+  await client.report(REPORT);
+  // A renewed one names the same host; another name shows which is used.
+  client.useIdentity(await agentIdentity(authority, 'host-b'));
+  await client.report(REPORT);
+  assert.deepEqual(plane.reports.map(({ host }) => host), ['host-a', 'host-b']);
+  assert.equal((await wanted.next()).value?.vms[0]?.name, 'on-host-b');
+});

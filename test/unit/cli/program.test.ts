@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ApiError } from '../../../src/api/api.ts';
 import { formatAge } from '../../../src/cli/age.ts';
-import { editDistance, nearest } from '../../../src/cli/suggest.ts';
+import { editDistance, nearest } from '../../../src/api/nearest.ts';
 import { golden } from './golden.ts';
 import { cluster } from './resources.ts';
 import { StubApi, StubIo, godwit } from './stub.ts';

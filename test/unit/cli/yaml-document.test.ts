@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
-import { dotted, parseYaml, pointerStep } from '../../../src/cli/yaml-document.ts';
+import { pointerStep } from '../../../src/api/check-document.ts';
+import { dotted, parseYaml } from '../../../src/cli/yaml-document.ts';
 
 /** What stands at a position, to the end of its line. */
 const standsAt = (text: string, { line, col }: { line: number; col: number }): string => text.split('\n')[line - 1]!.slice(col - 1);

@@ -47,9 +47,9 @@ test('all faults are told, each with its place and what to do, and nothing is st
     { kind: 'Host', name: 'host-x', spec: { address: 'here' } }, { kind: 'Policy', name: 'mine', spec: { hosts: { silentAfter: '0ms' } } },
   );
   assert.deepEqual(found, [
-    '1 /spec/memroy unknown key "memroy": did you mean memory?',
+    '1 /spec/memroy unknown key "memroy"; did you mean memory?',
     '1 /spec/memory 1 is not a size, like 512MiB or 4GiB',
-    '1 /spec/accelerator "kvn" is not kvm or tcg: did you mean kvm?',
+    '1 /spec/accelerator "kvn" is not one of kvm, tcg; did you mean kvm?',
     '2 /spec/nics/0/network there is no network lann: did you mean lan?',
     '2 /spec/nics/1/addresses/0 "10.0.0.300" is no IP address',
     '2 /spec/host there is no host hast-a: did you mean host-a?',
@@ -58,8 +58,8 @@ test('all faults are told, each with its place and what to do, and nothing is st
     '2 /spec/nics/3/mac 52:54:00:00:00:02 is there twice on network lan: each may be there once',
     '2 /spec/nics/3/addresses/0 10.0.0.9 is there twice on network lan: each may be there once',
     '3 /name Vm web-2 is declared twice: document 3 declares it too',
-    '4 /kind there is no kind "Vmm": did you mean Vm?',
-    '5 /kind a Migration cannot be declared: name one of Host, Network, Vm, Policy',
+    '4 /kind there is no kind "Vmm"; did you mean Vm?',
+    '5 /kind Migration cannot be declared; take it out, or name one of Host, Network, Vm, Policy',
     '6 /name there is no host host-x: did you mean host-a? a host comes by joining: `godwit token create`, then `godwit agent join` on it',
     '6 /spec/address "here" is no IP address',
     '7 /name there is one policy, and its name is default',

@@ -26,10 +26,32 @@ test('a join token lets one host in, once, and in time', async () => {
   await world.close();
 });
 
-test('of two agents with one name the later stays, the other is refused, also by a server begun anew', async () => {
+test('of two agents with one name the one that is heard stays, and the other is refused and told of', async () => {
   const world = await ControlWorld.open(['host-a']);
   const first = world.agent('host-a');
   const second = new Agent(world, 'host-a', 'host-a-2');
+  for (let i = 0; i < 6; i++) {
+    assert.equal(await codeOf(second.report()), 'CONTROL_AGENT_DUPLICATE');
+    assert.equal((await second.wanted()).instance, 'host-a-1', 'what is wanted is not for the second');
+    await world.clock.advance(500);
+    assert.equal(await codeOf(second.report()), 'CONTROL_AGENT_DUPLICATE');
+    await world.clock.advance(500);
+    await first.report();
+    assert.equal((await world.events()).filter((e) => e === 'AgentDuplicate').length, i < 5 ? 0 : 1, 'for a while it may be a restart');
+  }
+  // Also by a server that knows neither yet.
+  await world.restart();
+  assert.equal(await codeOf(second.report()), 'CONTROL_AGENT_DUPLICATE');
+  await first.report();
+  await world.close();
+});
+
+test('an agent that was started anew is heard when the former has been silent; should that speak again, it is refused', async () => {
+  const world = await ControlWorld.open(['host-a']);
+  const first = world.agent('host-a');
+  const second = new Agent(world, 'host-a', 'host-a-2');
+  assert.equal(await codeOf(second.report()), 'CONTROL_AGENT_DUPLICATE');
+  await world.clock.advance(2000);
   await second.report();
   assert.equal((await second.wanted()).instance, 'host-a-2');
   assert.equal(await codeOf(first.report()), 'CONTROL_AGENT_DUPLICATE');
@@ -41,6 +63,21 @@ test('of two agents with one name the later stays, the other is refused, also by
   assert.equal(await codeOf(first.report()), 'CONTROL_AGENT_DUPLICATE');
   await second.report();
   assert.equal((await world.plane.get('Host', 'host-a')).status?.agent.instance, 'host-a-2');
+  await world.close();
+});
+
+test('what was heard to run is not to be booted by an agent that knows nothing of it', async () => {
+  const world = await ControlWorld.open(['host-a']);
+  await world.plane.apply([vmOn('web-1', { host: 'host-a' })]);
+  assert.equal((await world.agent('host-a').wanted()).vms[0]?.heard, undefined);
+  await world.agent('host-a').run();
+  assert.equal((await world.agent('host-a').wanted()).vms[0]?.heard, true);
+  // An order of a person to start it again is a new one.
+  world.agent('host-a').vms = [{ ...world.agent('host-a').vms[0]!, state: 'ended', reason: 'crashed' }];
+  await world.agent('host-a').report();
+  await world.plane.start('web-1');
+  const [again] = (await world.agent('host-a').wanted()).vms;
+  assert.deepEqual([again?.running, again?.heard, again?.placement.start], [true, undefined, 2]);
   await world.close();
 });
 

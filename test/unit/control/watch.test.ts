@@ -43,6 +43,25 @@ test('where the history is gone, a watch begins anew and does not say `synced` f
   await world.close();
 });
 
+test('who falls too far behind after `synced` is failed, not told a second listing under ids to go on from', async () => {
+  const world = await ControlWorld.open(['host-a'], 3);
+  await world.plane.apply([network('a')]);
+  const stop = new AbortController();
+  const watching = world.plane.watch('Network', stop.signal)[Symbol.asyncIterator]();
+  assert.equal((await watching.next()).value.kind, 'put');
+  assert.equal((await watching.next()).value.kind, 'synced');
+  for (let i = 0; i < 6; i++) await world.plane.apply([network('b', `br${i}`)]);
+  assert.equal(await codeOf(watching.next()), 'STORE_COMPACTED');
+  // Before it, what is told is what there is: a reader that takes its time is told anew, and what went meanwhile.
+  const slow = world.plane.watch('Network', stop.signal)[Symbol.asyncIterator]();
+  assert.equal((await slow.next()).value.kind, 'put');
+  await world.plane.remove('Network', 'a');
+  for (let i = 0; i < 6; i++) await world.plane.apply([network('b', `br${i}`)]);
+  assert.deepEqual(await take({ [Symbol.asyncIterator]: () => slow }, 4), ['put b br5', 'delete a', 'put b br5', 'synced']);
+  stop.abort();
+  await world.close();
+});
+
 test('wanted is told at once and again when it changed, and only then', async () => {
   const world = await ControlWorld.open(['host-a', 'host-b']);
   const stop = new AbortController();

@@ -66,6 +66,33 @@ const refused: readonly Case[] = [
     want: [/nic0 has an MTU of 1501 and bridge br0 at host-b one of 1500.*raise/],
   },
   {
+    what: 'a path that carries nothing',
+    change: (f) => ({ ...f, ways: { path: { kind: 'dead', why: 'port 7444 is shut' }, networks: f.ways?.networks ?? [] } }),
+    want: [/Nothing comes through from host-a to host-b: port 7444 is shut/],
+  },
+  {
+    what: 'networks that are not what they should be',
+    change: (f) => ({
+      ...f,
+      ways: {
+        path: f.ways?.path ?? { kind: 'whole' },
+        networks: [
+          { bridge: 'br0', frame: { sent: 1500, came: 64 }, gateways: [{ address: '10.0.0.1', source: ['a', 'b'], destination: ['c'] }] },
+          { bridge: 'br1', frame: { sent: 1500, came: 0 }, gateways: [{ address: '10.0.1.1', source: ['a'], destination: [] }] },
+          { bridge: 'br2', frame: { failure: 'the bridge is down' }, gateways: [{ address: '10.0.2.1', failure: 'it is down too' }] },
+        ],
+      },
+    }),
+    want: [
+      /Frames of 1500 bytes from bridge br0 of host-b do not arrive at that of host-a, small ones do: raise the MTU/,
+      /Gateway 10\.0\.0\.1 is a, b on bridge br0 of host-a and c on that of host-b: they are different networks/,
+      /No frame that host-b sends out of its bridge br1 arrives at that of host-a: join both/,
+      /Gateway 10\.0\.1\.1 answers on bridge br1 of host-a \(a\) and not on that of host-b: join/,
+      /bridges br2 of host-b and host-a could not be tried: the bridge is down/,
+      /Gateway 10\.0\.2\.1 could not be asked for on bridge br2: it is down too/,
+    ],
+  },
+  {
     what: 'a disk that is not there',
     change: (f) => at('destination', f, { disks: [] }),
     want: [/Disk \/pool\/web-1.qcow2 .*cannot be opened at host-b: mount/],
@@ -104,6 +131,16 @@ const refusedAlone: readonly Case[] = [
   { what: 'the same host', change: (f) => at('destination', f, { name: 'host-a' }), want: [/web-1 runs on host-a already: name another/] },
   { what: 'the CPU model max', change: (f) => at('source', withVm(f, { cpuModel: 'max' }), { cpu: 'Xeon B' }), want: [/CPU model max/] },
   { what: 'IPv6 does not fragment', change: (f) => ({ ...f, outerFamily: 6, pathMtu: 1569 }), want: [/nic0: a packet of 1500 bytes is 1570 in the tunnel/] },
+  {
+    what: 'a path that loses what its route allows',
+    change: (f) => ({ ...f, pathMtu: 1550, ways: { path: { kind: 'lossy', promised: 9000, works: 1550 }, networks: [] } }),
+    want: [/Packets of 9000 bytes from host-a to host-b get lost, and host-a's route allows them; 1550 bytes come through: raise the MTU/],
+  },
+  {
+    what: 'IPv6 that carries nothing, told once',
+    change: (f) => ({ ...f, outerFamily: 6, pathMtu: 0, ways: { path: { kind: 'dead', why: 'x' }, networks: [] } }),
+    want: [/Nothing comes through/],
+  },
   {
     what: 'no such bridge',
     change: (f) => at('destination', f, { bridges: new Map([['br1', { mtu: 1500 }]]) }),
@@ -160,6 +197,31 @@ const warned: readonly Case[] = [
   },
   { what: 'no fragments over IPv4', change: (f) => ({ ...f, pathMtu: 1550 }), want: [] },
   { what: 'no fragments over IPv6', change: (f) => ({ ...f, outerFamily: 6, pathMtu: 1570 }), want: [] },
+  {
+    what: 'a path that could not be tried, and a gateway that nobody sees',
+    change: (f) => ({
+      ...f,
+      ways: {
+        path: { kind: 'untried', why: 'it sends without DF' },
+        networks: [{ bridge: 'br0', frame: { sent: 1500, came: 1500 }, gateways: [{ address: '10.0.0.1', source: [], destination: [] }] }],
+      },
+    }),
+    want: [/between host-a and host-b carries was not tried: it sends without DF/, /Gateway 10\.0\.0\.1 answers on bridge br0 of neither host-a nor host-b/],
+  },
+  {
+    what: 'ways that are as they should be',
+    change: (f) => ({
+      ...f,
+      ways: {
+        path: { kind: 'whole' },
+        networks: [{
+          bridge: 'br0', frame: { sent: 1500, came: 1500 },
+          gateways: [{ address: '10.0.0.1', source: ['a', 'b'], destination: ['b'] }, { address: '10.0.0.2', source: [], destination: ['a'] }],
+        }],
+      },
+    }),
+    want: [],
+  },
   { what: 'vhost', change: (f) => withNic(f, { vhost: true }), want: [/nic0 uses vhost/] },
   {
     what: 'an old QEMU',

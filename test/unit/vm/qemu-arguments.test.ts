@@ -58,8 +58,10 @@ none
 unix:/run/godwit/web-1/qmp,server=on,wait=off
 -pidfile
 /run/godwit/web-1/qemu.pid
+-chardev
+socket,id=tty,path=/run/godwit/web-1/tty,server=on,wait=off,logfile=/run/godwit/web-1/serial.log,logappend=off
 -serial
-file:/run/godwit/web-1/serial.log
+chardev:tty
 -netdev
 tap,id=nic0,fd=3,vhost=on
 -device

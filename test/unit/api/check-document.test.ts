@@ -1,0 +1,46 @@
+/** What the command line and the server say of a document: the same words, whatever it is. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { checkDocument, pointerStep } from '../../../src/api/check-document.ts';
+
+const faults = (document: unknown): readonly string[] => {
+  const checked = checkDocument(document);
+  return 'kind' in checked ? [] : checked.map(({ path, message }) => `${path} ${message}`);
+};
+const vm = (spec: object): object => ({ kind: 'Vm', name: 'a', spec: { cpus: 1, memory: '1GiB', ...spec } });
+
+test('all faults, not the first eight', () => {
+  const spec = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`typo${i}`, i]));
+  assert.equal(faults(vm(spec)).length, 30);
+  const nics = Array.from({ length: 14 }, () => ({ network: 'A', mac: 'x' }));
+  assert.equal(faults(vm({ nics })).length, 28);
+});
+
+test('what is no document, and kinds that are no kinds of documents', () => {
+  assert.deepEqual([null, [], 'Vm', 3].flatMap(faults), [
+    ' a document is a mapping with kind, name and spec, not nothing', ' a document is a mapping with kind, name and spec, not a list',
+    ' a document is a mapping with kind, name and spec, not the string "Vm"', ' a document is a mapping with kind, name and spec, not the number 3',
+  ]);
+  assert.deepEqual(faults({}), [' kind is missing; add kind: one of Host, Network, Vm, Policy']);
+  assert.deepEqual(faults({ kind: 'constructor' }), ['/kind there is no kind "constructor"; name one of Host, Network, Vm, Policy']);
+  assert.deepEqual(faults({ kind: 'vm' }), ['/kind there is no kind "vm"; did you mean Vm?']);
+});
+
+test('a value as long as a book is not repeated whole', () => {
+  const [fault = ''] = faults(vm({ memory: 'x'.repeat(10_000) }));
+  assert.match(fault, /^\/spec\/memory "xxx.*… is not a size, like 512MiB or 4GiB$/);
+  assert.ok(fault.length < 160);
+});
+
+test('whatever it is, it is taken or complained about, in one line each, and a key that is wrong is named where it is', () => {
+  fc.assert(fc.property(fc.record({ kind: fc.constantFrom('Host', 'Network', 'Vm', 'Policy', 'x') }), fc.jsonValue(), fc.string(), (base, value, key) => {
+    const found = checkDocument({ ...base, name: 'a', spec: value, [key]: value });
+    if ('kind' in found) return;
+    assert.ok(found.length > 0);
+    for (const { message } of found) assert.doesNotMatch(message, /\n/);
+    if (!['kind', 'name', 'labels', 'spec', 'status', 'revision'].includes(key) && base.kind !== 'x') {
+      assert.ok(found.some((fault) => fault.key && fault.path === pointerStep(key)), JSON.stringify(found));
+    }
+  }));
+});
