@@ -62,7 +62,7 @@ export interface Watched<T> {
 }
 
 /** Streams flow before, through and after `during`: an interim report's wait for stragglers is the time after it. */
-export async function watched<T>(session: Session, streams: readonly ProberOptions[], during: (probers: readonly Prober[]) => Promise<T>): Promise<Watched<T>> {
+export async function watched<T>(session: Pick<Session, 'lab'>, streams: readonly ProberOptions[], during: (probers: readonly Prober[]) => Promise<T>): Promise<Watched<T>> {
   const probers: Prober[] = [];
   try {
     for (const options of streams) probers.push(await Prober.start(session.lab.client, options));
