@@ -1,4 +1,7 @@
 /**
+ * agent/: one per host. Keeps its VMs as they are wanted (`vm-keeper.ts`), takes part in moves (`mover.ts`), and tells the server what
+ * is (`reporter.ts`).
+ *
  * The agent as a whole, on seams only: keeper, moves and reporter on one host's hypervisor, disk and server. `main.ts` gives it the
  * real ones; tests and the simulator give it doubles.
  */
@@ -8,9 +11,9 @@ import type { Clock } from '../base/clock.ts';
 import type { MoveReport, VmReport, Wanted, WantedMove } from '../api/agent-protocol.ts';
 import type { HostStatus } from '../model/host.ts';
 import { AgentState } from './agent-state.ts';
-import type { Disk } from './disk.ts';
-import type { Hypervisor } from './hypervisor.ts';
-import type { Log } from './log.ts';
+import type { Disk } from '../host/disk.ts';
+import type { Hypervisor } from '../move/hypervisor.ts';
+import type { Log } from '../base/log.ts';
 import { Reporter, type ServerLink } from './reporter.ts';
 import { VmKeeper } from './vm-keeper.ts';
 

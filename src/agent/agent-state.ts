@@ -5,10 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { formatError } from '../base/error.ts';
-import { RecordInvalid, VmBusy } from './daemon-errors.ts';
-import type { Disk } from './disk.ts';
-import type { Place } from './hypervisor.ts';
-import type { Log } from './log.ts';
+import { RecordInvalid, VmBusy } from './errors.ts';
+import type { Disk } from '../host/disk.ts';
+import type { Place } from '../move/hypervisor.ts';
+import type { Log } from '../base/log.ts';
 import { type MoveRecord, type VmRecord, decodeMove, decodeVm, encodeMove, encodeVm } from './records.ts';
 
 const ASIDE = 'set-aside';

@@ -7,7 +7,7 @@ import type { ConsoleOrder } from '../api/agent-protocol.ts';
 import type { AgentClient } from '../api/agent-client.ts';
 import { ApiError } from '../api/api.ts';
 import { runDirectory } from '../vm/run-directory.ts';
-import type { Log } from './log.ts';
+import type { Log } from '../base/log.ts';
 
 /** Bytes that the server has not taken; past that the console is ended: a guest whose port is not read stands still in its writes. */
 const MAX_BACKLOG = 1024 * 1024;

@@ -1,61 +1,40 @@
-/** What can go wrong in a move, typed. */
+/** What can go wrong in the agent as a daemon, typed; moves have `errors.ts`, the disk `disk.ts`. */
 import { GodwitError } from '../base/error.ts';
 
-/** Refused before anything was started: each reason says what stands in the way. */
-export class MoveRefused extends GodwitError {
-  readonly reasons: readonly string[];
-
-  constructor(reasons: readonly string[]) {
-    super('AGENT_MOVE_REFUSED', `The move was refused, nothing was changed: ${reasons.join('; ')}`);
-    this.reasons = reasons;
+/** Something else has the VM in hand. */
+export class VmBusy extends GodwitError {
+  constructor(vm: string, by: string) {
+    super('AGENT_VM_BUSY', `VM ${vm} is busy on this host: ${by}; ask again when that has ended`);
   }
 }
 
-/** A tap cannot feed a tunnel while one feeds it: two such taps make a loop of 370 000 frames a second. */
-export class RedirectLoop extends GodwitError {
-  constructor(device: string) {
-    super('AGENT_REDIRECT_LOOP', `${device} still takes frames from the tunnel of an earlier move: wait until that has drained`);
+/** No QEMU of this VM is held by this host's agent. */
+export class VmAbsent extends GodwitError {
+  constructor(vm: string, why: string) {
+    super('AGENT_VM_ABSENT', `VM ${vm} cannot be reached on this host: ${why}`);
   }
 }
 
-/** A QEMU that has just been started does not read from its tap. */
-export class PrimingFailed extends GodwitError {
-  constructor(tap: string) {
-    super('AGENT_PRIMING_FAILED', `The QEMU at the destination does not read from ${tap}: see its log, and whether the host is overloaded`);
+export class RecordInvalid extends GodwitError {
+  constructor(path: string, why: string) {
+    super('AGENT_RECORD_INVALID', `${path} in the agent's state directory is not a record of this version of Godwit: ${why}`);
   }
 }
 
-/** All ports for incoming migrations are taken, or the address is not this host's. */
-export class NoMigrationPort extends GodwitError {
-  constructor(address: string, cause: unknown) {
-    super('AGENT_NO_MIGRATION_PORT', `QEMU could listen on none of the ports 49152 to 49215 of ${address}: is it this host's address, and is a port free?`, { cause });
+export class AgentAlreadyRuns extends GodwitError {
+  constructor(stateDir: string, cause: unknown) {
+    super('AGENT_ALREADY_RUNS', `Another agent runs on ${stateDir}: end it first, or give this one a state directory of its own`, { cause });
   }
 }
 
-/** The other host's agent cannot be spoken with: the connection could not be made, or broke. */
-export class PeerLost extends GodwitError {
-  constructor(host: string, why: string, cause?: unknown) {
-    super('AGENT_PEER_LOST', `The agent of ${host} cannot be spoken with: ${why}`, cause === undefined ? undefined : { cause });
+export class AgentNotJoined extends GodwitError {
+  constructor(stateDir: string, cause?: unknown) {
+    super('AGENT_NOT_JOINED', `This host has not joined a cluster (nothing usable in ${stateDir}/agent): run godwit agent join with a token of its server`, { cause });
   }
 }
 
-/** The destination has given this move up for good: it will never run the VM. */
-export class MoveAborted extends GodwitError {
-  constructor(move: string) {
-    super('AGENT_MOVE_ABORTED', `Move ${move} was given up at the destination: start a new one`);
-  }
-}
-
-/** This agent was asked about a move that the server has not told it of, by the wrong host, or with the wrong token. */
-export class NoSuchMove extends GodwitError {
-  constructor(move: string) {
-    super('AGENT_NO_SUCH_MOVE', `There is no move ${move} here for this host: does the server know it, and is the token its own?`);
-  }
-}
-
-/** Asked to try a network that is not there. */
-export class PreflightRefused extends GodwitError {
-  constructor(text: string) {
-    super('AGENT_PREFLIGHT', text);
+export class AgentAlreadyJoined extends GodwitError {
+  constructor(stateDir: string, server: string) {
+    super('AGENT_ALREADY_JOINED', `${stateDir}/agent belongs to the cluster of ${server} already: move that directory away first, or give another --state-dir`);
   }
 }

@@ -8,14 +8,14 @@ import { type VmSpec, resolveVm } from '../model/vm-spec.ts';
 import type { Vm } from '../model/vm.ts';
 import type { HostFacts } from '../policy/plan.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
-import type { DestinationEnd, DestinationGuest, MoveTerms } from './ends.ts';
-import { MoveAborted, NoSuchMove } from './errors.ts';
-import type { Decision } from './journal.ts';
-import { LocalDestination } from './local-destination.ts';
+import type { DestinationEnd, DestinationGuest, MoveTerms } from '../move/ends.ts';
+import { MoveAborted, NoSuchMove } from '../move/errors.ts';
+import type { Decision } from '../move/journal.ts';
+import { LocalDestination } from '../move/local-destination.ts';
 import type { MoveParts } from './outgoing-move.ts';
-import { type IncomingMoves as Asked, PeerHost, type PeerHostTimes } from './peer-host.ts';
-import type { Declared, Hello, PeerParams } from './peer-message.ts';
-import type { HostProbes } from './preflight.ts';
+import { type IncomingMoves as Asked, PeerHost, type PeerHostTimes } from '../move/peer-host.ts';
+import type { Declared, Hello, PeerParams } from '../move/peer-message.ts';
+import type { HostProbes } from '../move/preflight.ts';
 import type { MoveRecord } from './records.ts';
 
 /** A source may call before the server has told us of the move. */

@@ -2,7 +2,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { AgentAlreadyRuns } from './daemon-errors.ts';
+import { AgentAlreadyRuns } from './errors.ts';
+
+/** A database that nobody refers to is closed, and its lock gone, whenever garbage is collected. */
+const held = new Set<DatabaseSync>();
 
 /**
  * Held until what it returns is called, or the process ends however it ends: SQLite takes fcntl(2) locks, which Node itself cannot,
@@ -17,5 +20,9 @@ export function lockStateDirectory(stateDir: string): () => void {
     file.close();
     throw new AgentAlreadyRuns(stateDir, error);
   }
-  return () => file.close();
+  held.add(file);
+  return () => {
+    held.delete(file);
+    file.close();
+  };
 }

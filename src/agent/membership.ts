@@ -10,8 +10,8 @@ import { type Identity, isWhole, readIdentity, writeIdentity } from '../trust/id
 import { join as joinCluster } from '../trust/join.ts';
 import { peerRole } from '../trust/tls.ts';
 import { TrustError } from '../trust/trust-error.ts';
-import { AgentAlreadyJoined, AgentNotJoined } from './daemon-errors.ts';
-import { type Disk, kernelDisk } from './disk.ts';
+import { AgentAlreadyJoined, AgentNotJoined } from './errors.ts';
+import { type Disk, kernelDisk } from '../host/disk.ts';
 
 const AgentJson = Type.Object({ name: Name, server: Type.String(), address: Type.String(), peerPort: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535 })) });
 /** `server`: its URL. */

@@ -6,10 +6,10 @@ import { formatError } from '../base/error.ts';
 import { seconds } from '../base/units.ts';
 import type { MoveReport, VmReport, WantedMove } from '../api/agent-protocol.ts';
 import type { Moves } from './agent-process.ts';
-import type { Disk } from './disk.ts';
+import type { Disk } from '../host/disk.ts';
 import { IncomingMoves } from './incoming-moves.ts';
 import { type MoveParts, OutgoingMove } from './outgoing-move.ts';
-import type { PeerHost, PeerHostTimes } from './peer-host.ts';
+import type { PeerHost, PeerHostTimes } from '../move/peer-host.ts';
 
 export interface MoverParts extends MoveParts {
   readonly disk: Disk;

@@ -7,9 +7,9 @@ import { systemClock } from '../native/system-clock.ts';
 import type { LiveIdentity } from '../trust/renewal.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
 import type { Moves } from './agent-process.ts';
-import type { Log } from './log.ts';
+import type { Log } from '../base/log.ts';
 import type { Mover } from './mover.ts';
-import { listenTls } from './peer-tls.ts';
+import { listenTls } from '../move/peer-tls.ts';
 
 export interface PeerServiceOptions {
   readonly host: Host;

@@ -5,8 +5,8 @@ import type { WantedMove } from '../api/agent-protocol.ts';
 import { NetworkSpec } from '../model/network.ts';
 import { Name } from '../model/resource.ts';
 import { type Placement, VmSpec } from '../model/vm-spec.ts';
-import { RecordInvalid } from './daemon-errors.ts';
-import type { Place } from './hypervisor.ts';
+import { RecordInvalid } from './errors.ts';
+import type { Place } from '../move/hypervisor.ts';
 
 /** A VM as it was started or received: what its QEMU is found again by. */
 export interface VmRecord {

@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
 import type { AgentReport, MoveReport, ReportAnswer, VmReport, Wanted } from '../api/agent-protocol.ts';
 import { ApiError } from '../api/api.ts';
-import type { Log } from './log.ts';
+import type { Log } from '../base/log.ts';
 
 /** api/agent-client.ts, over HTTPS. */
 export interface ServerLink {

@@ -8,10 +8,10 @@ import { seconds } from '../base/units.ts';
 import type { Clock } from '../base/clock.ts';
 import type { VmReport, Wanted } from '../api/agent-protocol.ts';
 import type { AgentState } from './agent-state.ts';
-import { VmAbsent } from './daemon-errors.ts';
-import type { Guest, Hypervisor, Place } from './hypervisor.ts';
+import { VmAbsent } from './errors.ts';
+import type { Guest, Hypervisor, Place } from '../move/hypervisor.ts';
 import { type Care, KeptVm } from './kept-vm.ts';
-import type { Log } from './log.ts';
+import type { Log } from '../base/log.ts';
 import type { VmRecord } from './records.ts';
 import { Turns } from './turns.ts';
 

@@ -1,6 +1,6 @@
 /** What an agent is to do about one VM, decided from what is wanted of it and what it knows; no I/O. */
 import type { VmReport, WantedVm } from '../api/agent-protocol.ts';
-import type { GuestState } from './hypervisor.ts';
+import type { GuestState } from '../move/hypervisor.ts';
 import type { Run, VmRecord } from './records.ts';
 
 export interface Known {

@@ -5,7 +5,6 @@
  */
 export { type ClientView, type StreamView, clientTrouble } from './client-view.ts';
 export { type ComparisonSide, formatComparison } from './comparison.ts';
-export { MoveProgressView } from './progress.ts';
 export type { ProgressOptions } from './progress-line.ts';
 export { formatReceipt } from './receipt.ts';
 export { type Style, styleOf } from './style.ts';

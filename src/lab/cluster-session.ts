@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { HttpClient } from '../api/client.ts';
-import { realtimeClock } from '../agent/clock.ts';
+import { realtimeClock } from '../move/clock.ts';
 import { GodwitError } from '../base/error.ts';
 import { type Milliseconds, ms } from '../base/units.ts';
 import type { MigrationResource } from '../model/migration.ts';

@@ -1,8 +1,8 @@
 /** A move as QEMU alone does it: what Godwit is measured against. max-bandwidth as Godwit's, downtime-limit 50 ms, QEMU's announce. */
 import { type BytesPerSecond, type Milliseconds, ms, seconds } from '../base/units.ts';
 import type { Host } from '../host/host.ts';
-import { formatUri } from '../agent/uri.ts';
-import { KernelGuest } from '../agent/agent.ts';
+import { formatUri } from '../move/uri.ts';
+import { KernelGuest } from '../move/kernel-guest.ts';
 import { prepareIncoming, prepareOutgoing } from '../vm/migration.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 

@@ -1,7 +1,7 @@
 /** What a Disk promises; run above the kernel's files and above the double's. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { DiskFailed, type Disk } from '../../src/agent/disk.ts';
+import { DiskFailed, type Disk } from '../../src/host/disk.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (data: Uint8Array | undefined): string | undefined => (data === undefined ? undefined : new TextDecoder().decode(data));

@@ -1,14 +1,14 @@
 /** A whole cluster on doubles: two hosts and a server, each of which can crash and come back, on wires that can be cut. */
 import { AgentProcess } from '../../src/agent/agent-process.ts';
-import { type Disk, DurableDisk } from '../../src/agent/disk.ts';
-import { MemoryFiles } from '../../src/agent/disk-memory.ts';
-import { MemoryHypervisor } from '../../src/agent/hypervisor-memory.ts';
-import { Journal } from '../../src/agent/journal.ts';
-import { silentLog } from '../../src/agent/log.ts';
-import { World } from '../../src/agent/memory-world.ts';
+import { type Disk, DurableDisk } from '../../src/host/disk.ts';
+import { MemoryFiles } from '../../src/host/disk-memory.ts';
+import { MemoryHypervisor } from '../../src/move/hypervisor-memory.ts';
+import { Journal } from '../../src/move/journal.ts';
+import { silentLog } from '../../src/base/log.ts';
+import { World } from '../../src/move/memory-world.ts';
 import { Mover } from '../../src/agent/mover.ts';
-import { PeerNetwork } from '../../src/agent/peer-memory.ts';
-import type { PeerHostTimes } from '../../src/agent/peer-host.ts';
+import { PeerNetwork } from '../../src/move/peer-memory.ts';
+import type { PeerHostTimes } from '../../src/move/peer-host.ts';
 import type { ServerLink } from '../../src/agent/reporter.ts';
 import { systemClock } from '../../src/native/system-clock.ts';
 import { ms } from '../../src/base/units.ts';

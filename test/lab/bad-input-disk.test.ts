@@ -85,12 +85,12 @@ describe('full disks', { timeout: 300_000 }, () => {
         fillUp();
         const said = await godwit(cluster, ['migrate', 'web-1', '--to', to, '--wait']);
         assert.equal(said.exit, 1, said.err);
-        assert.match(said.err, new RegExp(`web-1 runs on ${from}\\. Why: .*(AGENT_DISK_FULL|disk .*full).*\\[CLI_MOVE_FAILED\\]`), said.err);
+        assert.match(said.err, new RegExp(`web-1 runs on ${from}\\. Why: .*(HOST_DISK_FULL|disk .*full).*\\[CLI_MOVE_FAILED\\]`), said.err);
         await runsOn(cluster, 'web-1', from);
         assert.deepEqual(qemus(cluster, { name: 'web-1' }).map((qemu) => qemu.host), [from]);
         // What is on a full disk is started neither.
         await cluster.api.apply([{ kind: 'Vm', name: `late-${full}`, spec: { cpus: 1, memory: '64MiB', accelerator: 'tcg', cpuModel: 'Nehalem', host } }]);
-        await cluster.until('it is said why it does not start', async () => /AGENT_DISK_FULL/.test((await cluster.api.get('Vm', `late-${full}`)).status?.reason ?? ''), LONG);
+        await cluster.until('it is said why it does not start', async () => /HOST_DISK_FULL/.test((await cluster.api.get('Vm', `late-${full}`)).status?.reason ?? ''), LONG);
         free();
         await stillWorks(cluster, 'web-1');
         await cluster.api.start(`late-${full}`);

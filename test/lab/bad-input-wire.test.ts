@@ -167,7 +167,7 @@ describe('garbage and strangers', { timeout: 300_000 }, () => {
       }
       await throwAt(() => tls(peer, own), Buffer.from('{"hello":99,"move":"abcdef","token":""}\n'));
     });
-    for (const words of [/AGENT_NO_SUCH_MOVE/, /AGENT_PEER_MESSAGE/, /upgrade the older one/, /no agent of this cluster was turned away/]) {
+    for (const words of [/MOVE_NO_SUCH_MOVE/, /MOVE_PEER_MESSAGE/, /upgrade the older one/, /no agent of this cluster was turned away/]) {
       await cluster.until(`the log of h2 has ${words}`, async () => words.test(logOf(cluster, 'h2')), LONG);
     }
     await stillWorks(cluster, 'web-1');

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { MoveTerms } from '../../src/agent/ends.ts';
-import { RedirectLoop } from '../../src/agent/errors.ts';
-import { MoveSource, type NetworkedGuest, firstVni, tunnelName } from '../../src/agent/move-source.ts';
+import type { MoveTerms } from '../../src/move/ends.ts';
+import { RedirectLoop } from '../../src/move/errors.ts';
+import { MoveSource, type NetworkedGuest, firstVni, tunnelName } from '../../src/move/move-source.ts';
 import type { Host } from '../../src/host/host.ts';
 import type { Link } from '../../src/host/link.ts';
 import type { VmTap } from '../../src/host/vm-tap.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { readLedger } from '../../src/agent/ledger.ts';
+import { readLedger } from '../../src/move/ledger.ts';
 import type { Hook } from '../../src/host/traffic-control.ts';
 import { HOLD_FRAMES, type VmTap } from '../../src/host/vm-tap.ts';
 import type { ReceivedFrame } from '../../src/native/native.ts';

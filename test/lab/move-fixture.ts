@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { type TestContext, after, before } from 'node:test';
-import { Journal } from '../../src/agent/journal.ts';
+import { Journal } from '../../src/move/journal.ts';
 import type { LedgerEntry, Receipt } from '../../src/model/move.ts';
 import { losses, lossless } from '../../src/model/move.ts';
 import type { Disk, Vm } from '../../src/model/vm.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { AWAIT_INTERVAL, AWAIT_LIMIT, type ProbedVm, ReachabilityProbe, askedFor } from '../../src/agent/reachability.ts';
+import { AWAIT_INTERVAL, AWAIT_LIMIT, type ProbedVm, ReachabilityProbe, askedFor } from '../../src/move/reachability.ts';
 import type { Host } from '../../src/host/host.ts';
 import type { VmTap } from '../../src/host/vm-tap.ts';
 import type { PacketSocket, ReceivedFrame } from '../../src/native/native.ts';

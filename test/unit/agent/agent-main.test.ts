@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { AgentAlreadyJoined, AgentAlreadyRuns, AgentNotJoined } from '../../../src/agent/daemon-errors.ts';
+import { AgentAlreadyJoined, AgentAlreadyRuns, AgentNotJoined } from '../../../src/agent/errors.ts';
 import { lockStateDirectory } from '../../../src/agent/lock.ts';
 import { agentDir, loadMembership, runJoin } from '../../../src/agent/membership.ts';
 import { SelfMeasure } from '../../../src/agent/self-measure.ts';

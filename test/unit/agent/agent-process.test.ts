@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AgentProcess, type Moves } from '../../../src/agent/agent-process.ts';
-import { DurableDisk } from '../../../src/agent/disk.ts';
-import { silentLog } from '../../../src/agent/log.ts';
+import { DurableDisk } from '../../../src/host/disk.ts';
+import { silentLog } from '../../../src/base/log.ts';
 import type { ServerLink } from '../../../src/agent/reporter.ts';
 import type { AgentReport, Wanted } from '../../../src/api/agent-protocol.ts';
 import { World, vm, wants } from './keeper-world.ts';

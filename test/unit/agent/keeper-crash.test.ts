@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WantedVm } from '../../../src/api/agent-protocol.ts';
-import type { MemoryFiles, Survived } from '../../../src/agent/disk-memory.ts';
+import type { MemoryFiles, Survived } from '../../../src/host/disk-memory.ts';
 import { type FakeAgent, World, vm } from './keeper-world.ts';
 import { drain } from './manual-clock.ts';
 

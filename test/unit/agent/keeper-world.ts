@@ -1,10 +1,10 @@
 /** A host with QEMUs for the keeper's tests: they outlive agents, and calls of an agent that has crashed do nothing any more. */
 import assert from 'node:assert/strict';
 import { AgentState } from '../../../src/agent/agent-state.ts';
-import { MemoryFiles } from '../../../src/agent/disk-memory.ts';
-import { DurableDisk } from '../../../src/agent/disk.ts';
-import type { Guest, GuestState, Hypervisor, Place } from '../../../src/agent/hypervisor.ts';
-import { silentLog } from '../../../src/agent/log.ts';
+import { MemoryFiles } from '../../../src/host/disk-memory.ts';
+import { DurableDisk } from '../../../src/host/disk.ts';
+import type { Guest, GuestState, Hypervisor, Place } from '../../../src/move/hypervisor.ts';
+import { silentLog } from '../../../src/base/log.ts';
 import { VmKeeper } from '../../../src/agent/vm-keeper.ts';
 import type { VmReport, Wanted, WantedVm } from '../../../src/api/agent-protocol.ts';
 import type { Vm } from '../../../src/model/vm.ts';

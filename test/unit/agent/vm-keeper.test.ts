@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { VmAbsent, VmBusy } from '../../../src/agent/daemon-errors.ts';
-import { DiskFull } from '../../../src/agent/disk.ts';
+import { VmAbsent, VmBusy } from '../../../src/agent/errors.ts';
+import { DiskFull } from '../../../src/host/disk.ts';
 import type { WantedMove } from '../../../src/api/agent-protocol.ts';
 import { ms } from '../../../src/base/units.ts';
 import { type FakeAgent, FakeQemu, World, vm } from './keeper-world.ts';
@@ -237,7 +237,7 @@ test('a full disk: not started, nothing boots without its record', async () => {
   world.files.setRoom(0);
   await agent.want(vm('web'));
   assert.deepEqual(world.boots, []);
-  assert.match(agent.report('web').reason ?? '', /AGENT_DISK_FULL/);
+  assert.match(agent.report('web').reason ?? '', /HOST_DISK_FULL/);
 });
 
 const move = (role: WantedMove['role']): WantedMove => ({

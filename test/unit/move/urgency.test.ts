@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants, getPriority } from 'node:os';
 import { test } from 'node:test';
-import { raise } from '../../../src/agent/urgency.ts';
+import { raise } from '../../../src/move/urgency.ts';
 
 test('what two moves raise is put back by the last of them, and only once each', async (t) => {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });

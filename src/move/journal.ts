@@ -5,20 +5,20 @@
  * Of moves away from it, that the destination has leave to commit (`permitted`): from then on only the destination's word counts.
  */
 import { GodwitError } from '../base/error.ts';
-import { type Disk, DiskFull } from './disk.ts';
+import { type Disk, DiskFull } from '../host/disk.ts';
 
 export type Decision = 'committed' | 'aborted';
 
 export class JournalConflict extends GodwitError {
   constructor(move: string, before: Decision, wanted: Decision) {
-    super('AGENT_JOURNAL_CONFLICT', `Move ${move} was ${before} on this host already and cannot be ${wanted} any more`);
+    super('MOVE_JOURNAL_CONFLICT', `Move ${move} was ${before} on this host already and cannot be ${wanted} any more`);
   }
 }
 
 /** Nobody can say any more what stands on the disk: until the file has been opened anew, no decision can be made. */
 export class JournalBroken extends GodwitError {
   constructor(cause: unknown) {
-    super('AGENT_JOURNAL_BROKEN', 'A record could not be written to the journal of moves: see to the disk, then restart the agent', { cause });
+    super('MOVE_JOURNAL_BROKEN', 'A record could not be written to the journal of moves: see to the disk, then restart the agent', { cause });
   }
 }
 

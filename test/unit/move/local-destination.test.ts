@@ -1,13 +1,13 @@
 /** The destination decides once, in its journal, before anything else; what comes first counts, and nothing that fails later undoes it. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { MemoryFiles } from '../../../src/agent/disk-memory.ts';
-import { type Disk, DiskFailed, DiskFull, DurableDisk } from '../../../src/agent/disk.ts';
-import type { DestinationEvent, DestinationGuest } from '../../../src/agent/ends.ts';
-import { MoveAborted } from '../../../src/agent/errors.ts';
-import type { Guest } from '../../../src/agent/hypervisor.ts';
-import { Journal, JournalBroken } from '../../../src/agent/journal.ts';
-import { LocalDestination } from '../../../src/agent/local-destination.ts';
+import { MemoryFiles } from '../../../src/host/disk-memory.ts';
+import { type Disk, DiskFailed, DiskFull, DurableDisk } from '../../../src/host/disk.ts';
+import type { DestinationEvent, DestinationGuest } from '../../../src/move/ends.ts';
+import { MoveAborted } from '../../../src/move/errors.ts';
+import type { Guest } from '../../../src/move/hypervisor.ts';
+import { Journal, JournalBroken } from '../../../src/move/journal.ts';
+import { LocalDestination } from '../../../src/move/local-destination.ts';
 import { mib, ms } from '../../../src/base/units.ts';
 
 const MOVE = 'a00010';

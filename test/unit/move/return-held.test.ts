@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { PeerLost } from '../../../src/agent/errors.ts';
-import { type HeldDestination, type HeldSource, returnHeld } from '../../../src/agent/return-held.ts';
+import { PeerLost } from '../../../src/move/errors.ts';
+import { type HeldDestination, type HeldSource, returnHeld } from '../../../src/move/return-held.ts';
 import type { ReceivedFrame } from '../../../src/native/native.ts';
 
 /** One frame for each NIC named arrives, then each tunnel delivers up to `deliver` frames. */

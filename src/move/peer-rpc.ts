@@ -104,7 +104,7 @@ export class PeerRpc {
         return;
       case 'error': {
         const { code, message: text, reasons } = message;
-        this.#take(message.id)?.reject(code === 'AGENT_MOVE_REFUSED' && reasons ? new MoveRefused(reasons) : new PeerRefused(code, text));
+        this.#take(message.id)?.reject(code === 'MOVE_REFUSED' && reasons ? new MoveRefused(reasons) : new PeerRefused(code, text));
         return;
       }
     }
@@ -113,10 +113,10 @@ export class PeerRpc {
   async #answer(id: number, method: PeerMethod, params: unknown): Promise<void> {
     let answer: PeerMessage;
     try {
-      const result = await (this.#handlers.onRequest?.(method, params) ?? Promise.reject(new PeerRefused('AGENT_PEER_MESSAGE', 'Nothing can be asked for here')));
+      const result = await (this.#handlers.onRequest?.(method, params) ?? Promise.reject(new PeerRefused('MOVE_PEER_MESSAGE', 'Nothing can be asked for here')));
       answer = { kind: 'result', id, result };
     } catch (error) {
-      const code = error instanceof GodwitError ? error.code : 'AGENT_PEER_FAILED';
+      const code = error instanceof GodwitError ? error.code : 'MOVE_PEER_FAILED';
       const text = error instanceof Error ? error.message : String(error);
       answer = { kind: 'error', id, code, message: text, ...(error instanceof MoveRefused ? { reasons: error.reasons } : {}) };
     }

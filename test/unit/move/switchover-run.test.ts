@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DiskFull } from '../../../src/agent/disk.ts';
-import type { Commit, DestinationEnd, DestinationEvent, SourceEnd, SourceEvent } from '../../../src/agent/ends.ts';
-import { PeerLost } from '../../../src/agent/errors.ts';
-import { SwitchoverRun, type SwitchoverProgress, type SwitchoverRunOptions } from '../../../src/agent/switchover-run.ts';
+import { DiskFull } from '../../../src/host/disk.ts';
+import type { Commit, DestinationEnd, DestinationEvent, SourceEnd, SourceEvent } from '../../../src/move/ends.ts';
+import { PeerLost } from '../../../src/move/errors.ts';
+import { SwitchoverRun, type SwitchoverProgress, type SwitchoverRunOptions } from '../../../src/move/switchover-run.ts';
 import { bytes, bytesPerSecond, mib, ms, seconds } from '../../../src/base/units.ts';
 import type { SwitchoverPolicy } from '../../../src/protocol/switchover.ts';
 import type { MigrationSample } from '../../../src/vm/migration.ts';

@@ -13,7 +13,7 @@ import { type RawFile, type RawFiles, errnoOf, kernelFiles } from './raw-files.t
 export class DiskFull extends GodwitError {
   constructor(path: string, cause: unknown) {
     const where = `${path} in the agent's state directory`;
-    super('AGENT_DISK_FULL', `There is no room on the disk for ${where}; nothing was changed: make room`, { cause });
+    super('HOST_DISK_FULL', `There is no room on the disk for ${where}; nothing was changed: make room`, { cause });
   }
 }
 
@@ -21,7 +21,7 @@ export class DiskFull extends GodwitError {
 export class DiskFailed extends GodwitError {
   constructor(path: string, cause: unknown) {
     const where = `${path} in the agent's state directory`;
-    super('AGENT_DISK_FAILED', `${where} could not be read or written: see to the disk, then restart the agent`, { cause });
+    super('HOST_DISK_FAILED', `${where} could not be read or written: see to the disk, then restart the agent`, { cause });
   }
 }
 

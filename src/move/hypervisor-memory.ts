@@ -17,7 +17,7 @@ import type { Tunnel, World, WorldEvent, WorldQemu } from './memory-world.ts';
 /** Thrown at whoever acts for an agent that is no more. */
 export class Crashed extends GodwitError {
   constructor() {
-    super('AGENT_CRASHED', 'This agent has crashed');
+    super('MOVE_CRASHED', 'This agent has crashed');
   }
 }
 

@@ -3,8 +3,8 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { DiskFailed, DiskFull, DurableDisk, kernelDisk } from '../../../src/agent/disk.ts';
-import { MemoryFiles, type Survived } from '../../../src/agent/disk-memory.ts';
+import { DiskFailed, DiskFull, DurableDisk, kernelDisk } from '../../../src/host/disk.ts';
+import { MemoryFiles, type Survived } from '../../../src/host/disk-memory.ts';
 import { diskContract } from '../../contract/disk.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -85,14 +85,14 @@ for (const call of ['write', 'append'] as const) {
   });
 }
 
-test('a full disk: AGENT_DISK_FULL, the old contents, nothing else, and fine again when there is room', () => {
+test('a full disk: HOST_DISK_FULL, the old contents, nothing else, and fine again when there is room', () => {
   for (let room = 0; room < 10; room++) {
     const files = new MemoryFiles();
     const disk = new DurableDisk(files);
     disk.write('a', bytes('old'));
     disk.append('log', bytes('1\n'));
     files.setRoom(room);
-    const full = (error: unknown): boolean => error instanceof DiskFull && error.code === 'AGENT_DISK_FULL' && error.message.includes('make room');
+    const full = (error: unknown): boolean => error instanceof DiskFull && error.code === 'HOST_DISK_FULL' && error.message.includes('make room');
     assert.throws(() => disk.write('a', bytes('0123456789')), full);
     files.setRoom(room);
     assert.throws(() => disk.append('log', bytes('0123456789')), full);

@@ -1,4 +1,6 @@
 /**
+ * move/: one move of one VM between two hosts. `ends.ts` says what its two ends are, `hypervisor.ts` what is needed of a host.
+ *
  * One move, driven from its source: plans, prepares both ends, feeds the switchover machine with what happens, carries out what it
  * decides, keeps the times, and writes the receipt. The destination is another agent's, or in tests this process's own.
  */

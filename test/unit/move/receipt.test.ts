@@ -1,7 +1,7 @@
 /** The receipt says what happened: phases without gaps, frames by their counters, and `lossless` only where all of it is proven. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ReceiptParts, type RunRecord, buildReceipt } from '../../../src/agent/receipt.ts';
+import { type ReceiptParts, type RunRecord, buildReceipt } from '../../../src/move/receipt.ts';
 import { bytes, bytesPerSecond, ms } from '../../../src/base/units.ts';
 import { type LedgerEntry, lossless, losses, missing } from '../../../src/model/move.ts';
 

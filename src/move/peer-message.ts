@@ -59,7 +59,7 @@ const helloCheck = Compile(Hello);
 /** What came is not of this protocol. */
 export class PeerMessageError extends GodwitError {
   constructor(what: string, cause?: unknown) {
-    super('AGENT_PEER_MESSAGE', `What came from the other agent is no message of this protocol: ${what}; are both of the same version?`, cause === undefined ? undefined : { cause });
+    super('MOVE_PEER_MESSAGE', `What came from the other agent is no message of this protocol: ${what}; are both of the same version?`, cause === undefined ? undefined : { cause });
   }
 }
 

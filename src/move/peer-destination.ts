@@ -113,7 +113,7 @@ export class PeerSide implements DestinationSide {
       return await rpc.request(method, params);
     } catch (error) {
       // Nothing of this move is there: whatever was prepared went with the agent that had it. It can still be asked to abort.
-      if (error instanceof PeerRefused && error.code === 'AGENT_NO_SUCH_MOVE') throw new PeerLost(this.host, 'it knows nothing of this move any more', error);
+      if (error instanceof PeerRefused && error.code === 'MOVE_NO_SUCH_MOVE') throw new PeerLost(this.host, 'it knows nothing of this move any more', error);
       throw error;
     }
   }

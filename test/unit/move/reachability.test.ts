@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Asked, type Question, answers, askedFor, hostProbe, linkLocal, questionFrame } from '../../../src/agent/reachability.ts';
+import { type Asked, type Question, answers, askedFor, hostProbe, linkLocal, questionFrame } from '../../../src/move/reachability.ts';
 import { ms } from '../../../src/base/units.ts';
 import { type ArpPacket, decodeArp, encodeArp } from '../../../src/wire/arp.ts';
 import { EtherType, decodeEthernet, encodeEthernet } from '../../../src/wire/ethernet.ts';

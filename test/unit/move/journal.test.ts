@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { MemoryFiles, type Survived } from '../../../src/agent/disk-memory.ts';
-import { type Disk, DiskFailed, DiskFull, DurableDisk, kernelDisk } from '../../../src/agent/disk.ts';
-import { type Decision, Journal, JournalBroken, JournalConflict } from '../../../src/agent/journal.ts';
+import { MemoryFiles, type Survived } from '../../../src/host/disk-memory.ts';
+import { type Disk, DiskFailed, DiskFull, DurableDisk, kernelDisk } from '../../../src/host/disk.ts';
+import { type Decision, Journal, JournalBroken, JournalConflict } from '../../../src/move/journal.ts';
 
 const PATH = 'moves.journal';
 
@@ -75,7 +75,7 @@ for (const [first, second] of [['committed', 'aborted'], ['aborted', 'committed'
   test(`what is ${first} cannot be ${second}, now or after it was opened again`, () => {
     const files = new MemoryFiles();
     const refuses = (journal: Journal): void => assert.throws(() => journal.decide('a1', 'web-1', second), (error) =>
-      error instanceof JournalConflict && error.code === 'AGENT_JOURNAL_CONFLICT' && error.message.includes(`a1 was ${first}`));
+      error instanceof JournalConflict && error.code === 'MOVE_JOURNAL_CONFLICT' && error.message.includes(`a1 was ${first}`));
     const journal = inMemory(files);
     journal.decide('a1', 'web-1', first);
     refuses(journal);
@@ -173,7 +173,7 @@ test('when nobody knows what stands on the disk nothing is decided any more, unt
   journal.decide('a1', 'web-1', 'aborted');
   sick = true;
   const broken = (error: unknown): boolean =>
-    error instanceof JournalBroken && error.code === 'AGENT_JOURNAL_BROKEN' && error.cause instanceof DiskFailed;
+    error instanceof JournalBroken && error.code === 'MOVE_JOURNAL_BROKEN' && error.cause instanceof DiskFailed;
   assert.throws(() => journal.decide('a2', 'web-1', 'committed'), broken);
   sick = false;
   const written = textOf(files);

@@ -1,8 +1,8 @@
 /** What is tried between two hosts before a move, on doubles: what is asked, what is made of the answers, and what is not asked twice. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PeerLost } from '../../../src/agent/errors.ts';
-import { type FrameOrder, type HostProbes, type Preflight, tryWays } from '../../../src/agent/preflight.ts';
+import { PeerLost } from '../../../src/move/errors.ts';
+import { type FrameOrder, type HostProbes, type Preflight, tryWays } from '../../../src/move/preflight.ts';
 import { GodwitError } from '../../../src/base/error.ts';
 import { bytes, mib } from '../../../src/base/units.ts';
 import type { Nic, Vm } from '../../../src/model/vm.ts';
