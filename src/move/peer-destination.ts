@@ -3,7 +3,9 @@
  * An answer's shape is not checked, it is cast: it comes from the same program at the other end (the hello turns other versions away), of
  * a host with a certificate of this cluster.
  */
+import { ms, seconds } from '../base/units.ts';
 import type { Vm } from '../model/vm.ts';
+import { systemClock } from '../native/system-clock.ts';
 import type { ReceivedFrame } from '../native/native.ts';
 import type { HostFacts } from '../policy/plan.ts';
 import type { Commit, DestinationEnd, DestinationEvent, DestinationSummary, MoveTerms } from './ends.ts';
@@ -14,6 +16,10 @@ import type { PeerAddress, PeerDialer } from './peer-connection.ts';
 import { type Declared, PEER_PROTOCOL, type PeerMethod, type PeerParams, encodeValue } from './peer-message.ts';
 import type { PeerProbes } from './preflight.ts';
 import { PeerRefused, PeerRpc, type PeerTimes, peerTimes } from './peer-rpc.ts';
+
+/** How long a move waits for the other agent before anything was done, and between two tries. */
+const PATIENCE = seconds(3);
+const RETRY = ms(200);
 
 export interface PeerSideOptions {
   readonly dialer: PeerDialer;
@@ -39,8 +45,15 @@ export class PeerSide implements DestinationSide {
     return this.#o.peer.host;
   }
 
+  /** The first that is asked in a move: an agent that is just being restarted gets a little time to let others in. */
   async facts(_vm: Vm): Promise<HostFacts> {
-    return (await this.#request('facts', { vm: this.#o.vm })) as HostFacts;
+    for (const until = performance.now() + PATIENCE; ; await systemClock.sleep(RETRY)) {
+      try {
+        return (await this.#request('facts', { vm: this.#o.vm })) as HostFacts;
+      } catch (error) {
+        if (!(error instanceof PeerLost) || performance.now() > until) throw error;
+      }
+    }
   }
 
   get probes(): PeerProbes {

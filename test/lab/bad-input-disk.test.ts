@@ -75,10 +75,11 @@ describe('full disks', { timeout: 300_000 }, () => {
       const to = from === 'h1' ? 'h2' : 'h1';
       const host = full === 'source' ? from : to;
       const ready = async (): Promise<void> => {
+        const before = (await cluster.api.get('Host', host)).status?.agent.instance;
         cluster.startAgent(host);
         await cluster.until(`${host} is ready`, async () => {
           const { status: now } = await cluster.api.get('Host', host);
-          return now?.state === 'ready' && Date.now() - now.lastReport < 1500 && (await cluster.api.get('Vm', 'web-1')).status?.state === 'running';
+          return now?.state === 'ready' && now.agent.instance !== before && (await cluster.api.get('Vm', 'web-1')).status?.state === 'running';
         }, LONG);
       };
       await onSmallDisk(cluster, host, () => cluster.end(`agent ${host}`), ready, async (fillUp, free) => {
