@@ -76,7 +76,7 @@ export class MemoryHypervisor implements Hypervisor {
   async facts(vm: Vm): Promise<HostFacts> {
     return this.act('facts', () => ({
       name: this.host, qemu: { version: { major: 10, minor: 0 }, pauseBeforeSwitchover: true, missing: [] }, cpu: 'memory', freeMemory: bytes(8e9),
-      bridges: new Map([['br-a', { mtu: 1500 }]]), missingFeatures: [], disks: vm.disks.map(({ path }) => path),
+      bridges: new Map([['br-a', { mtu: 1500 }]]), missingFeatures: [], disks: new Map(vm.disks.map(({ path }) => [path, undefined])),
     }));
   }
 

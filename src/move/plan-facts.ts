@@ -1,5 +1,5 @@
 /** What the plan of a move has to know of both hosts, asked of them. What does not change while they run is asked once. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { bytes } from '../base/units.ts';
 import type { Host } from '../host/host.ts';
 import { describeHost } from '../host/self.ts';
@@ -32,7 +32,7 @@ export async function hostFacts(host: Host, vm: Vm): Promise<HostFacts> {
     ...(await lasting(host)),
     freeMemory: bytes(describeHost(host).freeMemory),
     bridges: new Map(host.links.list().filter((l) => l.kind === 'bridge').map((l) => [l.name, { mtu: l.mtu }])),
-    disks: vm.disks.map((d) => d.path).filter(readable),
+    disks: new Map(vm.disks.map(({ path }) => path).filter(readable).map((path) => [path, inode(path)])),
   };
 }
 
@@ -82,4 +82,9 @@ function readable(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+function inode(path: string): number | undefined {
+  const status = statSync(path);
+  return status.isFile() ? status.ino : undefined;
 }

@@ -29,8 +29,11 @@ export interface HostFacts {
   /** By name: the MTU, bytes of IP packet. */
   readonly bridges: ReadonlyMap<string, { readonly mtu: number }>;
   readonly missingFeatures: readonly KernelFeature[];
-  /** Paths of those of the VM's disks that can be opened there. */
-  readonly disks: readonly string[];
+  /**
+   * By path, those of the VM's disks that can be opened there: the inode, which all hosts of a shared file system agree on; undefined
+   * of a block device.
+   */
+  readonly disks: ReadonlyMap<string, number | undefined>;
 }
 
 export interface MoveFacts {
@@ -144,9 +147,14 @@ function unbridged(attachment: Exclude<Attachment, { kind: 'bridge' }>): string 
 
 function diskRefusals({ path, shared }: Disk, source: HostFacts, destination: HostFacts): string[] {
   if (!shared) return [`Disk ${path} is not shared, and disks are not copied: put it on storage that both hosts see under one path`];
-  const without = [source, destination].filter((host) => !host.disks.includes(path)).map((host) => host.name);
-  if (without.length === 0) return [];
-  return [`Disk ${path} is declared shared but cannot be opened at ${without.join(' and ')}: mount its storage there under the same path`];
+  const without = [source, destination].filter((host) => !host.disks.has(path)).map((host) => host.name);
+  if (without.length > 0) return [`Disk ${path} is declared shared but cannot be opened at ${without.join(' and ')}: mount its storage there under the same path`];
+  const [here, there] = [source.disks.get(path), destination.disks.get(path)];
+  if (here === undefined || there === undefined || here === there) return [];
+  return [
+    `Disk ${path} is a file of its own at ${destination.name} (inode ${there}, and ${here} at ${source.name}), perhaps a copy: `
+      + 'mount the same storage there under that path',
+  ];
 }
 
 const modules: Readonly<Record<KernelFeature, { readonly module: string; readonly option: string; readonly cost: string }>> = {

@@ -70,7 +70,7 @@ class Hosts {
       vm, from: this.from, address: parseIpAddress('10.9.0.2'), path: { pathMtu: this.promises, outerFamily: 4 },
       destination: {
         name: 'b', qemu: { version: { major: 10, minor: 0 }, pauseBeforeSwitchover: true, missing: [] }, cpu: '', freeMemory: bytes(1e9),
-        bridges: new Map([['br0', { mtu: 1500 }], ['br1', { mtu: 1500 }]]), missingFeatures: [], disks: [],
+        bridges: new Map([['br0', { mtu: 1500 }], ['br1', { mtu: 1500 }]]), missingFeatures: [], disks: new Map(),
       },
       to: {
         port: 7444,

@@ -15,7 +15,7 @@ const vm: Vm = {
   nics: [nic], disks: [{ path: '/pool/web-1.qcow2', format: 'qcow2', shared: true }],
 };
 const host = (name: string): HostFacts => ({
-  name, cpu: 'Xeon A', freeMemory: mib(8192), bridges: new Map([['br0', { mtu: 1500 }]]), missingFeatures: [], disks: ['/pool/web-1.qcow2'],
+  name, cpu: 'Xeon A', freeMemory: mib(8192), bridges: new Map([['br0', { mtu: 1500 }]]), missingFeatures: [], disks: new Map([['/pool/web-1.qcow2', 7]]),
   qemu: { version: { major: 10, minor: 0 }, pauseBeforeSwitchover: true, missing: [], machines: ['q35', 'pc-q35-10.0'] },
 });
 const good: MoveFacts = { vm, source: host('host-a'), destination: host('host-b'), pathMtu: 9000, outerFamily: 4, draining: false };
@@ -94,7 +94,7 @@ const refused: readonly Case[] = [
   },
   {
     what: 'a disk that is not there',
-    change: (f) => at('destination', f, { disks: [] }),
+    change: (f) => at('destination', f, { disks: new Map() }),
     want: [/Disk \/pool\/web-1.qcow2 .*cannot be opened at host-b: mount/],
   },
   {
@@ -249,6 +249,13 @@ const allowed: readonly Case[] = [
   { what: 'no NIC and no disk', change: (f) => withVm(f, { nics: [], disks: [] }), want: [] },
 ];
 for (const { what, change, want } of allowed) test(`not refused: ${what}`, () => matches(reasonsOf(change(good)), want));
+
+test('refused: a disk that is another file there', () => {
+  const copy = at('destination', good, { disks: new Map([['/pool/web-1.qcow2', 8]]) });
+  matches(reasonsOf(copy), [/Disk \/pool\/web-1.qcow2 is a file of its own at host-b \(inode 8, and 7 at host-a\), perhaps a copy: mount the same storage/]);
+  const device = at('destination', good, { disks: new Map([['/pool/web-1.qcow2', undefined]]) });
+  matches(reasonsOf(device), []);
+});
 
 test('every fault is told, none hides another, and always in the same order', () => {
   fc.assert(fc.property(fc.subarray([...refused.keys()]), fc.func(fc.integer()), (chosen, shuffle) => {
