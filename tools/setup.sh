@@ -199,4 +199,4 @@ if [ "$level" = host ]; then
   exit 0
 fi
 lab
-[ "$level" != all ] || packages procps strace
+[ "$level" != all ] || packages procps strace iputils-ping
