@@ -50,7 +50,7 @@ export class IncomingMoves implements Asked {
   reports(): MoveReport[] {
     return this.#parts.state.moves().filter(({ wanted }) => wanted.role === 'destination').map(({ wanted: { move, migration } }) => {
       const decision = this.#parts.journal.decision(move);
-      return { migration, role: 'destination', phase: decision === 'committed' ? 'drain' : 'prepare', ...(decision ? { decision } : {}) };
+      return { migration, move, role: 'destination', phase: decision === 'committed' ? 'drain' : 'prepare', ...(decision ? { decision } : {}) };
     });
   }
 
@@ -68,14 +68,16 @@ export class IncomingMoves implements Asked {
   }
 
   async expected(peer: string, { move, token }: Hello): Promise<void> {
-    const { clock, state } = this.#parts;
+    const { clock, state, journal } = this.#parts;
     for (const until = clock.monotonic() + EXPECT; ; await clock.sleep(LOOK)) {
       const wanted = this.#wanted.get(move) ?? state.move(move)?.wanted;
       if (wanted?.role === 'destination') {
         if (wanted.peer.host !== peer || !sameToken(wanted.token, token)) throw new NoSuchMove(move);
         return;
       }
-      if (clock.monotonic() > until) throw new NoSuchMove(move);
+      // Decided and forgotten by everybody else: of that an agent of this cluster may hear, and nothing more can come of it.
+      if (clock.monotonic() > until && journal.decision(move) === undefined) throw new NoSuchMove(move);
+      if (clock.monotonic() > until) return;
     }
   }
 

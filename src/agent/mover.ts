@@ -27,12 +27,15 @@ export class Mover implements Moves {
   readonly #ended = new Map<string, MoveReport>();
   /** What an earlier agent left of moves into this host has been settled: sources may be let in. */
   readonly ready: Promise<void>;
+  #wanted: readonly WantedMove[] = [];
+  /** Something of it could not be written down, and will be tried again. */
+  #wantsAgain = false;
   #closing = false;
 
   /** When the keeper has adopted what runs. Begins at once to bring to an end what an earlier agent left. */
   constructor(parts: MoverParts) {
     this.#parts = parts;
-    this.#incoming = new IncomingMoves({ ...parts, onEnd: (wanted, end, decision) => this.#end(wanted, { migration: wanted.migration, role: 'destination', phase: 'done', decision, end }) });
+    this.#incoming = new IncomingMoves({ ...parts, onEnd: (wanted, end, decision) => this.#end(wanted, { ...told(wanted), decision, end }) });
     for (const file of parts.disk.list('ended')) this.#readEnded(file);
     for (const { wanted } of parts.state.moves()) {
       if (wanted.role !== 'source') continue;
@@ -49,25 +52,42 @@ export class Mover implements Moves {
   }
 
   want(moves: readonly WantedMove[]): void {
+    this.#wanted = moves;
     this.#incoming.want(moves.filter(({ role }) => role === 'destination'));
     for (const wanted of moves) {
-      if (this.#ended.has(wanted.move)) continue;
-      if (wanted.role === 'destination') {
-        // It never came here, and will not any more.
-        if (wanted.end && !this.#parts.state.move(wanted.move)) {
-          const decision = this.#incoming.settle(wanted.move);
-          this.#end(wanted, { migration: wanted.migration, role: 'destination', phase: 'done', decision, end: wanted.end });
-        }
-        continue;
+      try {
+        this.#want(wanted);
+      } catch (error) {
+        // The disk. Others must not wait for it.
+        this.#parts.log.error({ move: wanted.move, vm: wanted.vm, error: formatError(error) }, 'What is wanted of a move could not be written down; it is tried again');
+        void this.#wantAgain();
       }
-      const known = this.#outgoing.get(wanted.move);
-      if (known) known.want(wanted);
-      else if (wanted.end) this.#end(wanted, { migration: wanted.migration, role: 'source', phase: 'done', end: wanted.end });
-      else this.#begin(wanted, 'carryOut');
     }
     // Not wanted any more: everybody has it.
     const ids = new Set(moves.map(({ move }) => move));
-    for (const id of this.#ended.keys()) if (!ids.has(id)) this.#forget(id);
+    for (const id of [...this.#ended.keys()].filter((known) => !ids.has(known))) this.#forget(id);
+  }
+
+  async #wantAgain(): Promise<void> {
+    if (this.#wantsAgain) return;
+    this.#wantsAgain = true;
+    await this.#parts.clock.sleep(TRY_AGAIN);
+    this.#wantsAgain = false;
+    if (!this.#closing) this.want(this.#wanted);
+  }
+
+  #want(wanted: WantedMove): void {
+    if (this.#ended.has(wanted.move)) return;
+    if (wanted.role === 'destination') {
+      // It never came here, and will not any more.
+      if (!wanted.end || this.#parts.state.move(wanted.move)) return;
+      const decision = this.#incoming.settle(wanted.move);
+      return this.#end(wanted, { ...told(wanted), decision, end: wanted.end });
+    }
+    const known = this.#outgoing.get(wanted.move);
+    if (known) known.want(wanted);
+    else if (wanted.end) this.#end(wanted, { ...told(wanted), end: wanted.end });
+    else this.#begin(wanted, 'carryOut');
   }
 
   reports(): MoveReport[] {
@@ -104,7 +124,7 @@ export class Mover implements Moves {
         const { end, receipt } = await move[act]();
         this.#outgoing.delete(wanted.move);
         log.info({ move: wanted.move, vm: wanted.vm, end: end.kind }, 'A move has ended');
-        this.#end(wanted, { migration: wanted.migration, role: 'source', phase: 'done', end, ...(receipt ? { receipt } : {}) });
+        this.#end(wanted, { ...told(wanted), end, ...(receipt ? { receipt } : {}) });
         keeper.giveBack(wanted.vm);
         return;
       } catch (error) {
@@ -124,7 +144,12 @@ export class Mover implements Moves {
 
   #forget(id: string): void {
     this.#ended.delete(id);
-    this.#parts.disk.remove(path(id));
+    try {
+      this.#parts.disk.remove(path(id));
+    } catch (error) {
+      // Then it is told once more after the next start, and acknowledged again.
+      this.#parts.log.warn({ move: id, error: formatError(error) }, 'The end of a move, which the server has, could not be removed');
+    }
   }
 
   #readEnded(file: string): void {
@@ -139,3 +164,5 @@ export class Mover implements Moves {
     }
   }
 }
+
+const told = ({ migration, move, role }: WantedMove): Pick<MoveReport, 'migration' | 'move' | 'role' | 'phase'> => ({ migration, move, role, phase: 'done' });

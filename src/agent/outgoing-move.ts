@@ -86,9 +86,9 @@ export class OutgoingMove {
   }
 
   report(): MoveReport {
-    const { migration } = this.#wanted;
+    const { migration, move: id } = this.#wanted;
     return {
-      migration, role: 'source', phase: this.#phase,
+      migration, move: id, role: 'source', phase: this.#phase,
       ...(this.#inDoubt === undefined ? {} : { inDoubt: this.#inDoubt }), ...(this.#shown ? { progress: this.#shown } : {}),
     };
   }
@@ -116,7 +116,12 @@ export class OutgoingMove {
     let guest: Guest;
     try {
       guest = keeper.take(vm, id);
-      if (!record) throw new MoveRefused([`${vm} is not on this host`]);
+    } catch (error) {
+      // Somebody else has it: not ours to give back.
+      return { end: failed(error) };
+    }
+    try {
+      if (!record || !this.#isOf(record)) throw new MoveRefused([`${vm} is not on this host as it was when this move was asked for: ask for it again`]);
       state.saveMove({ wanted: this.#wanted, place: record.place });
     } catch (error) {
       keeper.giveBack(vm);
@@ -132,6 +137,8 @@ export class OutgoingMove {
       const result = await move(options);
       return await this.#ended(result.receipt, guest);
     } catch (error) {
+      // Once it runs, the machine alone says how it ends: what fails behind it is brought to its end by looking again.
+      if (this.#run) throw error;
       // Thrown before anything was changed; but not always without a reason that lies in the guest.
       return { end: !dryRun && (await this.#isGone(guest, error)) ? diedBefore(guest) : failed(error) };
     } finally {
@@ -150,7 +157,8 @@ export class OutgoingMove {
       await this.#endLeftover(record);
       return { end: { kind: 'moved', undrained: RESTARTED } };
     }
-    if (this.#wanted.dryRun) return { end: { kind: 'rolled-back', reason: RESTARTED } };
+    // Of an older stay of the VM's here, before it went away and came back: nothing of that is left to be settled.
+    if (this.#wanted.dryRun || (record && !this.#isOf(record))) return { end: { kind: 'rolled-back', reason: RESTARTED } };
     // One that does not answer yet is not one that is gone: to say so of it would give up a guest that runs.
     while (keeper.seeks(vm)) {
       if (this.#closing) throw new VmBusy(vm, 'its QEMU is still looked for');
@@ -166,6 +174,10 @@ export class OutgoingMove {
     } finally {
       side.close();
     }
+  }
+
+  #isOf({ placement }: VmRecord): boolean {
+    return placement.epoch === this.#wanted.epoch;
   }
 
   /** A QEMU closes QMP a little before it is gone. */

@@ -42,6 +42,8 @@ export interface VmReport {
 export interface MoveReport {
   /** The migration's name. */
   readonly migration: string;
+  /** Its six hex digits: a name may be given out again by a server whose store is an older one. */
+  readonly move: string;
   readonly role: 'source' | 'destination';
   readonly phase: SagaPhase;
   readonly inDoubt?: string;

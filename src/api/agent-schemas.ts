@@ -39,6 +39,7 @@ const MigrationProgress = Type.Object({
 });
 const MoveReport = Type.Object({
   migration: Type.String({ pattern: '^[a-z0-9-]{1,80}$' }),
+  move: Type.String({ pattern: '^[0-9a-f]{6}$' }),
   role: Role,
   phase: oneOf(sagaPhases),
   inDoubt: Type.Optional(Text),

@@ -76,7 +76,7 @@ export function hearMoves(draft: Draft, host: string, reports: readonly MoveRepo
   for (const report of reports) {
     const migration = draft.get('migrations', report.migration);
     const move = draft.get('moves', report.migration);
-    if (!migration || !move || hostOf(migration, report.role) !== host) continue;
+    if (!migration || !move || migration.status.move !== report.move || hostOf(migration, report.role) !== host) continue;
     store(draft, report.migration, migration, move, hear({ status: migration.status, move }, report, now), now);
   }
 }

@@ -124,6 +124,11 @@ export class CrashCluster {
     return true;
   }
 
+  fillDisk(host: HostName, full: boolean): boolean {
+    this.#files.get(host)?.setRoom(full ? 0 : Infinity);
+    return true;
+  }
+
   cut(from: string, to: string): boolean {
     this.world.cuts.add(`${from}>${to}`);
     return true;

@@ -64,12 +64,12 @@ test('garbage from an agent is refused before the control plane sees it', async 
     '[]', 'null', '{}', JSON.stringify({ ...REPORT, sequence: -1 }), JSON.stringify({ ...REPORT, sequence: '1' }), JSON.stringify({ ...REPORT, vms: [{ name: '../x' }] }),
     JSON.stringify({ ...REPORT, vms: [{ name: 'a', placement: { host: 'h', epoch: 1.5, start: 0 }, state: 'running' }] }),
     JSON.stringify({ ...REPORT, vms: [{ name: 'a', placement: { host: 'h', epoch: 1, start: 0 }, state: 'flying' }] }),
-    JSON.stringify({ ...REPORT, moves: [{ migration: 'a-1', role: 'source', phase: 'done', end: { kind: 'rolled-back' } }] }),
-    JSON.stringify({ ...REPORT, moves: [{ migration: 'a-1', role: 'source', phase: 'copy', progress: { fraction: 2 } }] }),
+    JSON.stringify({ ...REPORT, moves: [{ migration: 'a-1', move: 'a1b2c0', role: 'source', phase: 'done', end: { kind: 'rolled-back' } }] }),
+    JSON.stringify({ ...REPORT, moves: [{ migration: 'a-1', move: 'a1b2c0', role: 'source', phase: 'copy', progress: { fraction: 2 } }] }),
   ];
   for (const body of bad) assert.equal((await ask(agent, 'POST', '/agent/v1/report', body)).json.code, 'API_INVALID', body);
   assert.equal(plane.reports.length, 0);
-  const good = { ...REPORT, moves: [{ migration: 'a-1', role: 'source', phase: 'done', end: { kind: 'rolled-back', reason: 'why' }, receipt: { any: 1 } }] };
+  const good = { ...REPORT, moves: [{ migration: 'a-1', move: 'a1b2c0', role: 'source', phase: 'done', end: { kind: 'rolled-back', reason: 'why' }, receipt: { any: 1 } }] };
   assert.deepEqual((await ask(agent, 'POST', '/agent/v1/report', JSON.stringify(good))).json, { acknowledged: ['a-1'] });
   assert.deepEqual(plane.reports[0]?.report, good);
 });

@@ -1,11 +1,10 @@
 /** Migrations from being asked for to their end, with agents that are plain objects. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MoveReport } from '../../../src/api/agent-protocol.ts';
-import { ControlWorld, codeOf, vmOn } from './world.ts';
+import { ControlWorld, type Told, codeOf, vmOn } from './world.ts';
 
-const source = (change: Partial<MoveReport> = {}): MoveReport => ({ migration: 'web-1-1', role: 'source', phase: 'copy', ...change });
-const destination = (change: Partial<MoveReport> = {}): MoveReport => ({ migration: 'web-1-1', role: 'destination', phase: 'prepare', ...change });
+const source = (change: Partial<Told> = {}): Told => ({ migration: 'web-1-1', role: 'source', phase: 'copy', ...change });
+const destination = (change: Partial<Told> = {}): Told => ({ migration: 'web-1-1', role: 'destination', phase: 'prepare', ...change });
 
 /** web-1 runs on host-a and has begun to move to host-b. */
 async function moving(hosts?: readonly string[]): Promise<ControlWorld> {
@@ -277,4 +276,15 @@ test('16 moves at once over 3 hosts: all end, the limits hold', async () => {
     }
   }
   await world.close();
+});
+
+test('what is said of a move of another id is not said of this one: its name may have been given out before', async () => {
+  const world = await moving();
+  const b = world.agent('host-b');
+  b.moves = [destination({ move: 'abcde0', decision: 'aborted' })];
+  await b.report();
+  assert.equal((await world.migration('web-1-1')).decision, undefined);
+  b.moves = [destination({ decision: 'committed' })];
+  await b.report();
+  assert.equal((await world.migration('web-1-1')).decision, 'committed');
 });

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { AgentReport, MoveReport, VmReport } from '../../../src/api/agent-protocol.ts';
-import { ControlWorld } from './world.ts';
+import type { AgentReport, VmReport } from '../../../src/api/agent-protocol.ts';
+import { ControlWorld, type Told } from './world.ts';
 
 /** Reports of both hosts, each in the order in which its agent made them. */
 async function story(world: ControlWorld, moves: boolean): Promise<Readonly<Record<'host-a' | 'host-b', readonly AgentReport[]>>> {
@@ -12,7 +12,7 @@ async function story(world: ControlWorld, moves: boolean): Promise<Readonly<Reco
   const there = { host: 'host-b', epoch: placement.epoch + 1, start: placement.start };
   const end = moves ? { kind: 'moved' } as const : { kind: 'rolled-back', reason: 'so' } as const;
   const decision = moves ? 'committed' : 'aborted';
-  const says = (agent: typeof a, vms: VmReport[], report: Omit<MoveReport, 'migration'>): AgentReport => {
+  const says = (agent: typeof a, vms: VmReport[], report: Omit<Told, 'migration'>): AgentReport => {
     agent.vms = vms;
     agent.moves = [{ migration: 'web-1-1', ...report }];
     return agent.next();

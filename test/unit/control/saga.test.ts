@@ -16,8 +16,8 @@ const begun: MoveState = {
 function story(fate: 'moved' | 'rolled-back' | 'dead'): { readonly source: MoveReport[]; readonly destination: MoveReport[] } {
   const decision = fate === 'moved' ? 'committed' : 'aborted';
   const end: MigrationEnd = fate === 'moved' ? { kind: 'moved' } : fate === 'dead' ? { kind: fate, at: 'source', reason: 'so' } : { kind: fate, reason: 'so' };
-  const source = (phase: MoveReport['phase'], rest: Partial<MoveReport> = {}): MoveReport => ({ migration: 'm', role: 'source', phase, ...rest });
-  const destination = (phase: MoveReport['phase'], rest: Partial<MoveReport> = {}): MoveReport => ({ migration: 'm', role: 'destination', phase, ...rest });
+  const source = (phase: MoveReport['phase'], rest: Partial<MoveReport> = {}): MoveReport => ({ migration: 'm', move: '000010', role: 'source', phase, ...rest });
+  const destination = (phase: MoveReport['phase'], rest: Partial<MoveReport> = {}): MoveReport => ({ migration: 'm', move: '000010', role: 'destination', phase, ...rest });
   return {
     source: [
       source('plan'), source('prepare'), source('copy', { progress: { fraction: 0.5, pass: 1, transferred: 1, remaining: 1, throughput: 1, dirtyRate: 1 } }), source('switch'),
@@ -85,7 +85,7 @@ test('the destination alone can end only what it has committed', () => {
 
 test('what contradicts the commit is said and does not undo it', () => {
   const committed = tell(story('moved').destination.slice(0, 3)).state;
-  const after = hear(committed, { migration: 'm', role: 'source', phase: 'switch', end: { kind: 'rolled-back', reason: 'x' } }, 0);
+  const after = hear(committed, { migration: 'm', move: '000010', role: 'source', phase: 'switch', end: { kind: 'rolled-back', reason: 'x' } }, 0);
   assert.equal(after.status.decision, 'committed');
   assert.ok(after.news.some((n) => n.kind === 'contradiction'));
 });

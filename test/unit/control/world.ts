@@ -23,13 +23,16 @@ export function testRandom(): (length: number) => Uint8Array {
   };
 }
 
+/** What an agent says of a move; without its id, that of the migration's own. */
+export type Told = Omit<MoveReport, 'move'> & { readonly move?: string };
+
 export class Agent {
   readonly host: string;
   readonly #world: ControlWorld;
   instance: string;
   sequence = 0;
   vms: VmReport[] = [];
-  moves: MoveReport[] = [];
+  moves: Told[] = [];
   facts: Partial<Omit<HostStatus, 'state' | 'lastReport'>> = {};
 
   constructor(world: ControlWorld, host: string, instance = `${host}-1`) {
@@ -40,7 +43,7 @@ export class Agent {
 
   next(): AgentReport {
     return {
-      instance: this.instance, sequence: ++this.sequence, vms: structuredClone(this.vms), moves: structuredClone(this.moves),
+      instance: this.instance, sequence: ++this.sequence, vms: structuredClone(this.vms), moves: structuredClone(this.moves).map((move) => ({ move: this.#world.moveIds.get(move.migration) ?? '000000', ...move })),
       host: {
         agent: { version: '0', instance: this.instance, startedAt: 0, cpuTime: 0, residentMemory: 0 },
         qemu: '10.0.2', kernel: '6', cpu: 'x', cpus: 4, accelerators: ['kvm', 'tcg'], memory: 2 ** 34, freeMemory: 2 ** 33,
@@ -74,12 +77,24 @@ export class ControlWorld {
   readonly clock: ManualClock;
   readonly store: Store;
   readonly agents = new Map<string, Agent>();
+  /** By migration. */
+  readonly moveIds = new Map<string, string>();
   plane: OpenControlPlane;
 
   private constructor(clock: ManualClock, store: Store, plane: OpenControlPlane) {
     this.clock = clock;
     this.store = store;
-    this.plane = plane;
+    this.plane = this.#noting(plane);
+  }
+
+  #noting(plane: OpenControlPlane): OpenControlPlane {
+    const migrate = plane.migrate.bind(plane);
+    plane.migrate = async (spec) => {
+      const migration = await migrate(spec);
+      if (migration.status) this.moveIds.set(migration.name, migration.status.move);
+      return migration;
+    };
+    return plane;
   }
 
   /** With these hosts, all ready. */
@@ -103,7 +118,7 @@ export class ControlWorld {
   /** The server ends and another begins on the same store. */
   async restart(): Promise<void> {
     await this.plane.close();
-    this.plane = await plane(this.store, this.clock);
+    this.plane = this.#noting(await plane(this.store, this.clock));
   }
 
   agent(host: string): Agent {
