@@ -205,7 +205,7 @@ export function step(state: SwitchoverState, event: SwitchoverEvent, now: Millis
       if (event.kind !== 'taps') return [state];
       if (event.waiting) {
         return now - state.since > policy.maxEmptying
-          ? interrupted(state, 'The guest does not read its network queues: they did not empty')
+          ? interrupted(state, 'The guest does not read its network queues, they did not empty: is it still booting, or does it hang?')
           : [{ ...state, empties: 0 }, { do: 'poll-taps' }];
       }
       return state.empties + 1 >= EMPTIES
