@@ -229,7 +229,7 @@ export function step(state: SwitchoverState, event: SwitchoverEvent, now: Millis
       return event.kind === 'drain' ? drain(state, event.through, now, policy) : [state];
     case 'aborting':
     case 'in-doubt':
-      if (event.kind === 'committed') return state.why.destinationGone ? [diedThere] : handOver();
+      if (event.kind === 'committed') return taken(state.why);
       return event.kind === 'aborted' ? cancelCopy(state.why) : [state];
     case 'cancelling':
       return event.kind === 'cancelled' ? comeBack(state.why) : [state];
@@ -265,6 +265,12 @@ const diedThere: SwitchoverState = { phase: 'dead', at: 'destination', reason: `
 /** Also of a guest that stands still: a `stop` more does no harm, and what waits for its answer need not know. */
 const stop = (how: { readonly waits: boolean; readonly unwatched: boolean }, now: Milliseconds, policy: SwitchoverPolicy): Step =>
   [{ phase: 'stopping', ...how }, { do: 'arm', at: ms(now + policy.maxPause) }, { do: 'stop' }];
+
+/** The destination's journal says `committed`. Where that cannot be, it is another's word: what runs here must not be ended for it. */
+function taken(why: RollBack): Step {
+  if (!why.permitted) return [{ phase: 'stranded', reason: `${why.reason}; then the destination says that it has taken over what it was never given` }];
+  return why.destinationGone ? [diedThere] : handOver();
+}
 
 /** The guest runs at the destination. */
 const handOver = (): Step => [{ phase: 'handing-over' }, { do: 'disarm' }, { do: 'end-group-redirect' }];

@@ -53,6 +53,13 @@ export class SafetyWitness {
       assert.equal(effects.length, 0, 'something is done after the end');
       return;
     }
+    // Of a destination that could not have written it: somebody else's word, which must end nothing here.
+    const another = event?.kind === 'committed' && before && (before.phase === 'aborting' || before.phase === 'in-doubt') && !before.why.permitted;
+    if (another) {
+      assert.equal(state.phase, 'stranded', 'a word that cannot be true is believed');
+      assert.equal(effects.length, 0, 'something is done for it');
+      return;
+    }
     if (event) this.#event(event);
     for (const effect of effects) this.#effect(effect);
     if (state.phase === 'stopping' && effects.some((effect) => effect.do === 'stop')) {
