@@ -20,6 +20,8 @@ export class Liveness {
   readonly #progress = new Map<string, MigrationProgress>();
   readonly #asked = new Map<string, AgentReport | undefined>();
   readonly #refusals = new Map<string, number>();
+  /** `host vm`, of VMs that nobody declared. */
+  readonly #strangers = new Set<string>();
   /** Nobody is silent for longer than since then. */
   #listening: Milliseconds;
 
@@ -68,6 +70,22 @@ export class Liveness {
   fresh(host: string, status: HostStatus): HostStatus {
     const heard = this.#heard.get(host);
     return !heard || status.state === 'silent' || heard.report.host.agent.instance !== status.agent.instance ? status : { ...status, ...heard.report.host, lastReport: heard.time };
+  }
+
+  /** The host that said last that it has this VM; undefined when none did. */
+  hostOf(vm: string): string | undefined {
+    for (const [host, { report }] of this.#heard) {
+      if (report.vms.some(({ name, state }) => name === vm && state !== 'gone' && state !== 'incoming')) return host;
+    }
+    return undefined;
+  }
+
+  /** True the first time that this is asked of them. */
+  isNews(host: string, vm: string): boolean {
+    const key = `${host} ${vm}`;
+    if (this.#strangers.has(key)) return false;
+    this.#strangers.add(key);
+    return true;
   }
 
   progress(migration: string): MigrationProgress | undefined {

@@ -162,7 +162,7 @@ class Plane implements OpenControlPlane {
       if (heard === 'new') {
         // Moves first: what they decide says which placement of a VM counts.
         hearMoves(draft, host, report.moves, time);
-        hearVms(draft, host, report.vms, time);
+        hearVms(draft, host, report.vms, this.#live, time);
       }
       return heard;
     });

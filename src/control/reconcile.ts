@@ -60,6 +60,12 @@ function placeVms(draft: Draft, { live, time }: Surroundings): void {
   for (const { name, record: vm } of waiting) {
     const wish = wishOf(draft, vm);
     const last = vm.status.placement;
+    // Declared anew after a store was lost or put back: what runs is taken over with that host's next report, not started again.
+    const there = last === undefined ? live.hostOf(name) : undefined;
+    if (there !== undefined) {
+      draft.put('vms', name, { ...vm, startWanted: { waits: `${there} has it already: it is taken over as it is there` } });
+      continue;
+    }
     const lastHost = last && candidates.get(last.host);
     const again = lastHost && wish.host === undefined ? place(wish, [lastHost]) : undefined;
     const placed = again && 'host' in again ? again : place(wish, [...candidates.values()]);

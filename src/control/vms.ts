@@ -3,6 +3,7 @@ import { ApiError } from '../api/api.ts';
 import type { VmReport } from '../api/agent-protocol.ts';
 import type { Placement } from '../model/vm-spec.ts';
 import type { Draft } from './draft.ts';
+import type { Liveness } from './liveness.ts';
 import { notFound, vmMoving, vmStopping, vmUnknown } from './errors.ts';
 import { record } from './events.ts';
 import { livingMigration } from './lookup.ts';
@@ -63,10 +64,16 @@ function forget(draft: Draft, name: string, now: number): void {
  * All that this host says of VMs. What it says under an older placement than ours is from the past, and is not heard; and that it does
  * not speak of one says nothing of that one.
  */
-export function hearVms(draft: Draft, host: string, reports: readonly VmReport[], now: number): void {
+export function hearVms(draft: Draft, host: string, reports: readonly VmReport[], live: Liveness, now: number): void {
   for (const report of reports) {
     const vm = draft.get('vms', report.name);
     if (vm) hearVm(draft, host, report, vm, now);
+    else if (report.state === 'running' && live.isNews(host, report.name)) {
+      record(draft, {
+        at: now, severity: 'alarm', about: { kind: 'Vm', name: report.name }, host, reason: 'Undeclared',
+        message: `${host} runs ${report.name}, which the server does not know: declare it, and it is taken over as it runs. Was the server's store lost, or put back from a copy?`,
+      });
+    }
   }
 }
 

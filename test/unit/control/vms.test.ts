@@ -148,3 +148,18 @@ test('a server put back from a copy learns newer placements from the agents', as
   assert.ok((await world.events()).includes('PlacementLearned'));
   await world.close();
 });
+
+test('a VM that a host runs and nobody declared is told, once; declared, it is taken over as it runs, not started again', async () => {
+  const world = await ControlWorld.open();
+  const b = world.agent('host-b');
+  b.vms = [{ name: 'web-1', placement: { host: 'host-b', epoch: 40, start: 3 }, state: 'running' }];
+  await b.report();
+  await b.report();
+  assert.deepEqual((await world.events()).filter((reason) => reason === 'Undeclared'), ['Undeclared']);
+  await world.plane.apply([vmOn('web-1', { host: 'host-a' })]);
+  assert.deepEqual((await world.agent('host-a').wanted()).vms, []);
+  await b.report();
+  const { placement, state } = await world.vm('web-1');
+  assert.deepEqual([placement, state], [{ host: 'host-b', epoch: 40, start: 3 }, 'running']);
+  await world.close();
+});
