@@ -47,6 +47,12 @@ const beforeSwitch = {
   'wire source-destination': eitherOf('the source takes the move back, and the destination gives up when it hears nothing more; a cut too short to be noticed changes nothing'),
 };
 
+/** The source may have been told of the move, and the destination not yet. */
+const untold = {
+  server: eitherOf('the agents go on; a destination that has not been told of the move yet knows nothing of it, and it is taken back'),
+  'wire server-destination': eitherOf('the agents go on; a destination that has not been told of the move yet knows nothing of it, and it is taken back'),
+};
+
 const afterCommit = {
   ...withoutServer,
   'source agent': goesOn('the guest runs at the destination; the redirect stays until the source, restarted, has drained it'),
@@ -60,7 +66,7 @@ export const saga: Readonly<Record<SagaPhase, SagaStep>> = {
   plan: {
     acts: 'source agent', does: 'asks both hosts for what the move needs and refuses what cannot go without loss', undo: 'nothing was changed',
     crash: {
-      ...beforeSwitch,
+      ...beforeSwitch, ...untold,
       'source agent': eitherOf('nothing was changed; restarted, it plans anew, as long as the move is wanted of it'),
       'destination agent': eitherOf('nothing was changed: refused with that reason, or planned anew'),
       'destination QEMU': goesOn('there is none yet'),
@@ -69,7 +75,7 @@ export const saga: Readonly<Record<SagaPhase, SagaStep>> = {
   },
   prepare: {
     acts: 'destination agent', does: 'mute taps, one tunnel per NIC, a QEMU that waits for the guest', undo: 'the destination writes `aborted`, then removes all of it',
-    crash: beforeSwitch,
+    crash: { ...beforeSwitch, ...untold },
   },
   copy: {
     acts: 'source agent', does: 'copies memory while the guest runs, until what remains fits into the pause', undo: 'the copy is given up; then as for prepare',
