@@ -4,7 +4,7 @@ import type { Api, ConsoleApi } from '../api/api.ts';
 import { exitCodeOf, printError } from './cli-error.ts';
 import { type Daemons, defaultPort, defaultRunDir, defaultStateDir } from './daemon-options.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-code.ts';
-import type { Io } from './io.ts';
+import { type Io, say } from './io.ts';
 import { parseTarget } from './kinds.ts';
 import { type OutputFormat, parseFormat, parseSelector } from './output-format.ts';
 import { type LocationOptions, type ServerLocation, defaultSocket, locateServer } from './server-address.ts';
@@ -137,7 +137,7 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
     .action(({ ttl }: { readonly ttl: string }) => ask(async (api) =>
       (await import('./command-token.ts')).createToken(api, io, ttl)));
 
-  addDaemons(program, daemons);
+  addDaemons(program, daemons, io);
   return program;
 }
 
@@ -158,7 +158,7 @@ interface DaemonWords {
   readonly runDir: string;
 }
 
-function addDaemons(program: Command, daemons: Daemons): void {
+function addDaemons(program: Command, daemons: Daemons, io: Io): void {
   const STATE = ['--state-dir <dir>', 'what has to be kept', defaultStateDir] as const;
   const RUN = ['--run-dir <dir>', 'sockets, and what runs', defaultRunDir] as const;
   const load = (): Promise<typeof import('./command-daemon.ts')> => import('./command-daemon.ts');
@@ -170,6 +170,8 @@ function addDaemons(program: Command, daemons: Daemons): void {
     .action(async ({ name, listen, stateDir }: InitWords) => {
       const { parseListen } = await load();
       await daemons.init({ stateDir, ...(name === undefined ? {} : { name }), listen: listen.map(parseListen) });
+      const at = listen[0] ?? `:${defaultPort}`;
+      say(io, `The cluster's certificates are in ${stateDir}. Next: godwit server --listen ${at}; then godwit token create, once for each host.`);
     });
 
   program.command('server').description('run the server, until it is told to end')
@@ -193,6 +195,7 @@ function addDaemons(program: Command, daemons: Daemons): void {
       const { joinOptions } = await load();
       // --state-dir is the agent's own option: it may stand before or after `join`.
       await daemons.join(joinOptions(url, command.optsWithGlobals()));
+      say(io, 'This host has joined. Next: godwit agent, or its unit in dist/systemd.');
     });
 
   const lab = program.command('lab').description('a whole cluster on this machine, to try things on');
