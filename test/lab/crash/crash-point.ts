@@ -65,6 +65,8 @@ export async function crashPoint(cluster: LabCluster, number: number, phase: Sag
     assert.ok(await answers(cluster, vm), `the guest does not answer: ${told} ${JSON.stringify(receipt?.notes)}`);
     // Nothing that was left stands in the way of the next.
     await limit(cluster, SOURCE, QUICK);
+    // A host that was cut off is silent until its next report.
+    await cluster.until('both hosts are ready', async () => (await cluster.api.list('Host')).every(({ status }) => status?.state === 'ready'));
     await moved(cluster, vm, where === 'source' ? DESTINATION : SOURCE);
   }
   await deleted(cluster, vm);
