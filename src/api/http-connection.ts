@@ -202,7 +202,7 @@ export class Connection {
     if (this.address.startsWith('https:')) {
       return `The Godwit server cannot be reached at ${this.address}: does it run (\`systemctl status godwit-server\`)? A firewall?`;
     }
-    return `The Godwit server cannot be reached at ${this.address}: does it run (\`systemctl status godwit-server\`)?`;
+    return `The Godwit server cannot be reached at ${this.address}: does it run (\`systemctl status godwit-server\`)? Elsewhere: --socket, GODWIT_SOCKET or --server`;
   }
 
   #foreign(cause?: unknown, status?: number): ApiError {

@@ -22,7 +22,8 @@ import { adminRoutes } from './http-routes.ts';
 export interface HttpOptions {
   /** Mode 0600: who can open it is an administrator. */
   readonly socketPath: string;
-  readonly tls?: { readonly host: string; /** 0: any. */ readonly port: number; readonly identity: Identity };
+  /** Port 0: one that is free, `HttpServer.port` says which. */
+  readonly tls?: { readonly host: string; readonly port: number; readonly identity: Identity };
   readonly authority: Pick<Authority, 'certificate' | 'issueAgent'>;
   readonly log: Logger;
   readonly clock?: Clock;

@@ -36,7 +36,7 @@ export async function labUp({ hosts }: LabUpOptions): Promise<void> {
 /** What to do with a lab that stays up; the declaration of `vm` is written for it. */
 export function useOf(cluster: LabCluster, vm: Vm, begin: string): string {
   const file = join(cluster.lab.directory, `${vm.name}.yaml`);
-  // Named, since the hosts of a lab share their memory: any of them could be the one with most room.
+  // Named: the hosts of a lab share one memory, so which has most room is chance, and the move below goes from h1 to h2.
   writeFileSync(file, labDeclarations([vm], { host: 'h1' }));
   return `${begin} Try:
 

@@ -1,21 +1,14 @@
 /** Puts the receipt of a move together from what was measured. */
 import { type Milliseconds, ms } from '../base/units.ts';
-import type { HostProbe, LedgerEntry, MoveOutcome, Phase, Receipt } from '../model/move.ts';
+import type { HostProbe, LedgerEntry, Phase, Receipt } from '../model/move.ts';
 import type { SwitchoverRun } from './switchover-run.ts';
 
 /** What a run has written down of itself. */
 export type RunRecord = Pick<SwitchoverRun, 'entered' | 'stoppedAt' | 'redirectedAt' | 'preSwitchoverAt' | 'sentAt' | 'lastSample' | 'overlap'
   | 'overlapTime' | 'returned' | 'unwatched' | 'loadedAt' | 'commit'>;
 
-export interface ReceiptParts {
-  readonly move: string;
-  readonly vm: string;
-  readonly from: string;
-  readonly to: string;
-  readonly outcome: MoveOutcome;
-  readonly startedAt: Milliseconds;
+export interface ReceiptParts extends Pick<Receipt, 'move' | 'vm' | 'from' | 'to' | 'outcome' | 'startedAt' | 'endedAt'> {
   readonly preparing: Milliseconds;
-  readonly endedAt: Milliseconds;
   readonly run: RunRecord;
   readonly ledger: readonly LedgerEntry[];
   readonly redirected: readonly number[];

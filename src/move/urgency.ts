@@ -7,13 +7,19 @@ import { constants, getPriority, setPriority } from 'node:os';
 /** By pid: how many want it raised, and what it was before the first of them. Moves overlap: the last one to be done puts it back. */
 const raised = new Map<number, { readonly before: number; wanted: number }>();
 
+/** Those of node:os; a test that has not the right to raise anything brings its own. */
+export interface Priorities {
+  getPriority(pid: number): number;
+  setPriority(pid: number, priority: number): void;
+}
+
 /** Raises the main thread of a process, or the calling one (0), until what it returns is called. Without the right to, does nothing. */
-export function raise(pid: number): () => void {
+export function raise(pid: number, os: Priorities = { getPriority, setPriority }): () => void {
   let known = raised.get(pid);
   try {
     if (!known) {
-      known = { before: getPriority(pid), wanted: 0 };
-      setPriority(pid, constants.priority.PRIORITY_HIGHEST);
+      known = { before: os.getPriority(pid), wanted: 0 };
+      os.setPriority(pid, constants.priority.PRIORITY_HIGHEST);
       raised.set(pid, known);
     }
   } catch {
@@ -28,7 +34,7 @@ export function raise(pid: number): () => void {
     if (--known.wanted > 0) return;
     raised.delete(pid);
     try {
-      setPriority(pid, before);
+      os.setPriority(pid, before);
     } catch {
       // It has ended.
     }

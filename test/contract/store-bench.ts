@@ -72,6 +72,11 @@ export async function put(store: Store, key: string, value: string, lease?: stri
   return revisionOf(await store.txn({ operations: [lease === undefined ? { put: key, value } : { put: key, value, lease }] }));
 }
 
+/** `forget` of a store that keeps so many revisions. */
+export async function outlive(store: Store, history: number): Promise<void> {
+  for (let i = 0; i < history; i++) await put(store, '/forget/', `${i}`);
+}
+
 export function revisionOf(outcome: Outcome): number {
   assert.ok(outcome.ok, 'the comparison failed');
   return outcome.revision;

@@ -1,4 +1,4 @@
-/** Contract of `Store`: any sequence of anything, compared with a model that is too simple to be wrong. */
+/** Contract of `Store`: arbitrary sequences of operations, compared with a model that is too simple to be wrong. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';

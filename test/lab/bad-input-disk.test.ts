@@ -1,13 +1,14 @@
 /** A full disk under the server's store and under an agent: refused in words, nothing half done, and with room again all goes on. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { LabCluster } from '../../src/lab/cluster.ts';
 import { LONG, qemus, sharedCluster } from './cluster-fixture.ts';
 import { changesNothing, godwit, refused, runTiny, runsOn, stillWorks } from './bad-input-fixture.ts';
+import { fillDisk } from './fill-disk.ts';
 
 /** The state directory moves to a disk of 16 MiB while `daemon` is down; `use` gets what fills it, and it is moved back afterwards. */
 async function onSmallDisk(cluster: LabCluster, who: string, stop: () => Promise<void>, start: () => Promise<void>, use: (fill: () => void, free: () => void) => Promise<void>): Promise<void> {
@@ -20,7 +21,7 @@ async function onSmallDisk(cluster: LabCluster, who: string, stop: () => Promise
   try {
     cpSync(copy, state, { recursive: true });
     await start();
-    await use(() => fill(filler), () => rmSync(filler, { force: true }));
+    await use(() => fillDisk(filler), () => rmSync(filler, { force: true }));
     await stop();
     rmSync(copy, { recursive: true });
     cpSync(state, copy, { recursive: true });
@@ -31,18 +32,6 @@ async function onSmallDisk(cluster: LabCluster, who: string, stop: () => Promise
     rmSync(copy, { recursive: true });
   }
   await start();
-}
-
-/** Until not one more byte fits. */
-function fill(path: string): void {
-  for (let size = 65536; size > 0; ) {
-    try {
-      appendFileSync(path, Buffer.alloc(size));
-    } catch (error) {
-      assert.ok(error instanceof Error && 'code' in error && error.code === 'ENOSPC', String(error));
-      size >>= 1;
-    }
-  }
 }
 
 describe('full disks', { timeout: 300_000 }, () => {

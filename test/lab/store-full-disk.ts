@@ -4,29 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ms, seconds } from '../../src/base/units.ts';
 import { SqliteStore } from '../../src/store/sqlite-store.ts';
 import { HandClock, put, rejectsWith, settled } from '../contract/store-bench.ts';
+import { fillDisk } from './fill-disk.ts';
 
 const [, , directory] = process.argv;
 assert.ok(directory !== undefined);
 execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'gws', directory]);
 const path = join(directory, 'store.db');
 const filler = join(directory, 'filler');
-
-/** Until not one more byte fits. */
-function fill(): void {
-  for (let size = 65536; size > 0; ) {
-    try {
-      appendFileSync(filler, Buffer.alloc(size));
-    } catch (error) {
-      assert.ok(error instanceof Error && 'code' in error && error.code === 'ENOSPC', String(error));
-      size >>= 1;
-    }
-  }
-}
 
 const big = 'x'.repeat(300_000);
 const clock = new HandClock();
@@ -35,7 +24,7 @@ await put(store, '/a', '1');
 const lease = await store.grant(seconds(5));
 await put(store, '/held', '1', lease);
 const before = await store.list('');
-fill();
+fillDisk(filler);
 
 // Refused whole, whoever shared the commit.
 await Promise.all([
@@ -67,7 +56,7 @@ const roomy = SqliteStore.open(path, { clock });
 assert.equal(await put(roomy, '/c', big), before.revision + 1);
 const held = await roomy.grant(seconds(5));
 await put(roomy, '/held', '2', held);
-fill();
+fillDisk(filler);
 const seen = await roomy.list('');
 await rejectsWith(roomy.txn({ operations: [{ put: '/d', value: big }] }), 'STORE_FULL');
 clock.advance(seconds(5));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seconds } from '../../../src/base/units.ts';
 import { MemoryStore } from '../../../src/store/memory-store.ts';
-import { HandClock, put } from '../../contract/store-bench.ts';
+import { HandClock, outlive, put } from '../../contract/store-bench.ts';
 import { storeContract } from '../../contract/store.ts';
 
 const HISTORY = 250;
@@ -14,9 +14,7 @@ storeContract('MemoryStore', async () => {
   return {
     store,
     advance: (duration) => clock.advance(duration),
-    forget: async () => {
-      for (let i = 0; i < HISTORY; i++) await put(store, '/forget/', `${i}`);
-    },
+    forget: () => outlive(store, HISTORY),
     end: async () => {
       await store.close();
       assert.equal(clock.sleepers, 0, 'a timer was left behind');

@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, describe, it } from 'node:test';
 import { ms, seconds } from '../../../src/base/units.ts';
 import { SqliteStore } from '../../../src/store/sqlite-store.ts';
-import { HandClock, collect, put, rejectsWith, settled } from '../../contract/store-bench.ts';
+import { HandClock, collect, outlive, put, rejectsWith, settled } from '../../contract/store-bench.ts';
 import { storeContract } from '../../contract/store.ts';
 
 const HISTORY = 250;
@@ -21,9 +21,7 @@ storeContract('SqliteStore', async () => {
   return {
     store,
     advance: (duration) => clock.advance(duration),
-    forget: async () => {
-      for (let i = 0; i < HISTORY; i++) await put(store, '/forget/', `${i}`);
-    },
+    forget: () => outlive(store, HISTORY),
     end: async () => {
       await store.close();
       rmSync(directory, { recursive: true });
