@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 
 etc=${GODWIT_ETC:-/etc} # elsewhere in the tests of this script
 apt_dir=$etc/apt
-oldest_qemu=1:8.2 # older ones cannot be kept from switching over by themselves
+oldest_qemu=1:8.2 # 8.1 can be kept from switching over by itself; 8.2 has avail-switchover-bandwidth, too
 
 say() { echo "setup: $*"; }
 warn() { echo "setup: $*" >&2; }

@@ -1,6 +1,6 @@
 /**
  * The saga of a move: each step, who takes it, what takes it back, and where the VM runs in the end when somebody dies or a wire is
- * cut in the middle of it. The docs print this table and the crash tests go through it.
+ * cut in the middle of it. The crash tests go through it; ARCHITECTURE.md has the short form.
  *
  * The commit point lies in `switch`: one synced record in the destination agent's journal. Before it the move can be taken back,
  * behind it it can only be finished.

@@ -10,7 +10,7 @@ import type { Session, SessionMove } from './session.ts';
 /** Each way to go back, in turn: the phase at whose beginning the move is cancelled, or a pause limit that cannot be held. */
 const ways = ['emptying', 'stopping', 'finishing', 'pause'] as const;
 
-export function goingBack(way: (typeof ways)[number]): SessionMove {
+function goingBack(way: (typeof ways)[number]): SessionMove {
   if (way === 'pause') return { policy: { maxPause: ms(1) } };
   const cancel = new AbortController();
   return { signal: cancel.signal, onProgress: ({ phase }) => phase === way && cancel.abort() };

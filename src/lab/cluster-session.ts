@@ -119,7 +119,7 @@ export class ClusterSession {
 }
 
 /** Where the agent of this host runs it. */
-export const vmDirectory = (cluster: LabCluster, host: string, vm: string): string => join(cluster.runDir(host), 'vms', vm);
+const vmDirectory = (cluster: LabCluster, host: string, vm: string): string => join(cluster.runDir(host), 'vms', vm);
 
 /** Fails with LAB_GUEST_SILENT and the end of the console when one does not run and serve in time. */
 export async function guestsUp(cluster: LabCluster, vms: readonly Vm[], limit = BOOT): Promise<void> {
