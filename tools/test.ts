@@ -9,10 +9,10 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const what = process.argv[2] ?? 'all';
 
-function run(title: string, command: string, ...args: string[]): boolean {
+function run(title: string, command: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): boolean {
   console.error(`— ${title}`);
   const started = performance.now();
-  const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const { status, signal, error } = spawnSync(command, args, { cwd: root, env: { ...process.env, ...environment }, stdio: ['ignore', 'inherit', 'inherit'] });
   const took = ((performance.now() - started) / 1000).toFixed(1);
   if (status === 0) return true;
   console.error(`— ${title} failed after ${took} s (${error?.message ?? signal ?? `exit code ${status}`})`);
@@ -22,15 +22,14 @@ function run(title: string, command: string, ...args: string[]): boolean {
 const tool = (name: string): string => join(root, 'node_modules/.bin', name);
 
 function check(): boolean {
-  return run('types', tool('tsc'), '--noEmit') && run('lint', tool('oxlint'), '--type-aware', '--deny-warnings');
+  return run('types', tool('tsc'), ['--noEmit']) && run('lint', tool('oxlint'), ['--type-aware', '--deny-warnings']);
 }
 
 /** Lab tests share two cores and measure time in ms: one file after the other. */
 function tests(title: string, pattern: string, concurrency: number, environment: Readonly<Record<string, string>> = {}): boolean {
-  Object.assign(process.env, environment);
   const files = globSync(pattern, { cwd: root }).sort();
   if (files.length === 0) throw new Error(`No test matches ${pattern}`);
-  return run(title, process.execPath, '--test', `--test-concurrency=${concurrency}`, '--test-timeout=300000', ...files);
+  return run(title, process.execPath, ['--test', `--test-concurrency=${concurrency}`, '--test-timeout=300000', ...files], environment);
 }
 
 const steps: Readonly<Record<string, () => boolean>> = {

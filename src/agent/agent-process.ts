@@ -6,13 +6,12 @@
  * real ones; tests and the simulator give it doubles.
  */
 import { randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import type { MoveReport, VmReport, Wanted, WantedMove } from '../api/agent-protocol.ts';
 import type { HostStatus } from '../model/host.ts';
 import { AgentState } from './agent-state.ts';
 import type { Disk } from '../host/disk.ts';
-import type { Hypervisor } from '../move/hypervisor.ts';
+import type { Hypervisor, Place } from '../move/hypervisor.ts';
 import type { Log } from '../base/log.ts';
 import { Reporter, type ServerLink } from './reporter.ts';
 import { VmKeeper } from './vm-keeper.ts';
@@ -43,6 +42,8 @@ export interface AgentParts {
   readonly hypervisor: Hypervisor;
   readonly disk: Disk;
   readonly runDir: string;
+  /** Removes what a deleted VM left in its run directory. */
+  readonly clear: (place: Place) => void;
   readonly server: ServerLink;
   readonly clock: Clock;
   readonly log: Log;
@@ -60,11 +61,10 @@ export class AgentProcess {
 
   /** Begins at once. Throws DiskFailed. */
   constructor(parts: AgentParts) {
-    const { hypervisor, disk, runDir, clock, log } = parts;
+    const { hypervisor, disk, runDir, clear, clock, log } = parts;
     let reporter: Reporter | undefined;
     const changed = (): void => reporter?.changed();
     this.state = new AgentState({ disk, runDir, log });
-    const clear = (place: { readonly runDirectory: string }): void => rmSync(place.runDirectory, { recursive: true, force: true });
     this.keeper = new VmKeeper({ hypervisor, state: this.state, clock, log, changed, clear });
 
     let moves: Moves | undefined;

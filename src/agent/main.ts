@@ -1,5 +1,5 @@
 /** The agent's program: the real kernel, disk and server under an AgentProcess, until it is told to end. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pino } from 'pino';
 import { systemClock } from '../native/system-clock.ts';
@@ -8,6 +8,7 @@ import { AgentClient } from '../api/agent-client.ts';
 import { markTraffic } from '../host/dscp.ts';
 import { Host } from '../host/host.ts';
 import { TUNNEL_PORT } from '../host/tunnel.ts';
+import { hostDefaults } from '../model/host.ts';
 import { kernelNative } from '../native/kernel.ts';
 import { toldToEnd } from '../native/told-to-end.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
@@ -19,7 +20,7 @@ import { KernelHypervisor } from '../move/hypervisor-kernel.ts';
 import { Journal } from '../move/journal.ts';
 import { lockStateDirectory } from './lock.ts';
 import type { Log } from '../base/log.ts';
-import { agentDir, defaultPeerPort, loadMembership, renewMembership } from './membership.ts';
+import { agentDir, loadMembership, renewMembership } from './membership.ts';
 import { MIGRATION_PORTS } from '../move/move-destination.ts';
 import { Mover } from './mover.ts';
 import { withPeers } from './peer-service.ts';
@@ -49,7 +50,7 @@ export async function runAgent({ stateDir, runDir, signal }: AgentOptions): Prom
   const netns = native.openNetns();
   const told = toldToEnd(signal);
   try {
-    const { name, server, identity, expired, address, peerPort = defaultPeerPort } = await loadMembership(stateDir, systemClock.now());
+    const { name, server, identity, expired, address, peerPort = hostDefaults.peerPort } = await loadMembership(stateDir, systemClock.now());
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
     const host = new Host(name, native, netns);
     let consoles: Consoles | undefined;
@@ -69,6 +70,7 @@ export async function runAgent({ stateDir, runDir, signal }: AgentOptions): Prom
       const agent = new AgentProcess({
         hypervisor: new KernelHypervisor(host), disk, runDir: resolve(runDir), server: client,
         clock: systemClock, log, measure: () => measure.read(),
+        clear: ({ runDirectory }) => rmSync(runDirectory, { recursive: true, force: true }),
         moves: (parts) => {
           const mover = new Mover({ ...parts, disk, journal: new Journal(disk, 'moves.journal'), dialer: new TlsDialer(() => live.current), address: parseIpAddress(address) });
           return withPeers(mover, { host, identity: live, address, port: peerPort, log });

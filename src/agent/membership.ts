@@ -19,7 +19,6 @@ export type Membership = Static<typeof AgentJson>;
 const check = Compile(AgentJson);
 
 const FILE = 'agent.json';
-export const defaultPeerPort = 7444;
 
 export interface JoinOptions {
   /** Of the server, like `https://10.0.0.1:7443`. */

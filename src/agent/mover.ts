@@ -30,7 +30,9 @@ export class Mover implements Moves {
   #wanted: readonly WantedMove[] = [];
   /** Something of it could not be written down, and will be tried again. */
   #wantsAgain = false;
-  #closing = false;
+  readonly #closing = new AbortController();
+  /** One per outgoing move, until it has ended or been let go. */
+  readonly #driving = new Set<Promise<void>>();
 
   /** When the keeper has adopted what runs. Begins at once to bring to an end what an earlier agent left. */
   constructor(parts: MoverParts) {
@@ -71,9 +73,9 @@ export class Mover implements Moves {
   async #wantAgain(): Promise<void> {
     if (this.#wantsAgain) return;
     this.#wantsAgain = true;
-    await this.#parts.clock.sleep(TRY_AGAIN);
+    await this.#parts.clock.sleep(TRY_AGAIN, this.#closing.signal);
     this.#wantsAgain = false;
-    if (!this.#closing) this.want(this.#wanted);
+    if (!this.#closing.signal.aborted) this.want(this.#wanted);
   }
 
   #want(wanted: WantedMove): void {
@@ -104,33 +106,37 @@ export class Mover implements Moves {
   }
 
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#closing.abort();
     this.#incoming.close();
     for (const move of this.#outgoing.values()) move.close();
-    await this.ready;
+    await Promise.all([this.ready, ...this.#driving]);
   }
 
   #begin(wanted: WantedMove, how: 'carryOut' | 'recover'): void {
     const move = new OutgoingMove(wanted, this.#parts);
     this.#outgoing.set(wanted.move, move);
     move.want(wanted);
-    void this.#toEnd(wanted, move, how);
+    const driving = this.#toEnd(wanted, move, how).finally(() => this.#driving.delete(driving));
+    this.#driving.add(driving);
   }
 
   async #toEnd(wanted: WantedMove, move: OutgoingMove, how: 'carryOut' | 'recover'): Promise<void> {
     const { log, clock, keeper } = this.#parts;
-    for (let act = how; !this.#closing; act = 'recover') {
+    for (let act = how; !this.#closing.signal.aborted; act = 'recover') {
       try {
         const { end, receipt } = await move[act]();
+        // What comes of letting go is no end: the next agent finds the move as it is, and brings it to one.
+        if (this.#closing.signal.aborted) return;
         this.#outgoing.delete(wanted.move);
         log.info({ move: wanted.move, vm: wanted.vm, end: end.kind }, 'A move has ended');
         this.#end(wanted, { ...told(wanted), end, ...(receipt ? { receipt } : {}) });
         keeper.giveBack(wanted.vm);
         return;
       } catch (error) {
+        if (this.#closing.signal.aborted) return;
         // The disk, or something unforeseen: nobody knows how far it came but by looking.
         log.error({ move: wanted.move, vm: wanted.vm, error: formatError(error) }, 'A move could not be brought to its end; it is tried again');
-        await clock.sleep(TRY_AGAIN);
+        await clock.sleep(TRY_AGAIN, this.#closing.signal);
       }
     }
   }

@@ -77,7 +77,8 @@ export class OutgoingMove {
   #told: Decision | undefined;
   /** When the progress was last told, by the monotonic clock. */
   #toldAt = ms(-Infinity);
-  #closing = false;
+  readonly #closing = new AbortController();
+  #peer: PeerSide | undefined;
 
   constructor(wanted: WantedMove, parts: MoveParts) {
     this.#wanted = wanted;
@@ -103,9 +104,11 @@ export class OutgoingMove {
     }
   }
 
-  /** The agent ends: what is under way goes on when the next one starts. */
+  /** The agent ends: what is under way goes on when the next one starts. `carryOut` or `recover` is over soon; its word is no end. */
   close(): void {
-    this.#closing = true;
+    this.#closing.abort();
+    this.#run?.leave();
+    this.#peer?.close();
   }
 
   /** To its end, which is not yet written down as one. Fails only when the disk does. */
@@ -161,8 +164,8 @@ export class OutgoingMove {
     if (this.#wanted.dryRun || (record && !this.#isOf(record))) return { end: { kind: 'rolled-back', reason: RESTARTED } };
     // One that does not answer yet is not one that is gone: to say so of it would give up a guest that runs.
     while (keeper.seeks(vm)) {
-      if (this.#closing) throw new VmBusy(vm, 'its QEMU is still looked for');
-      await clock.sleep(ASK_AGAIN);
+      if (this.#closing.signal.aborted) throw new VmBusy(vm, 'its QEMU is still looked for');
+      await clock.sleep(ASK_AGAIN, this.#closing.signal);
     }
     const guest = keeper.guest(vm);
     const side = this.#side(record);
@@ -209,9 +212,9 @@ export class OutgoingMove {
         // Without a permit it cannot have committed, and gives up by itself.
         if (!journal.permitted(id)) return { end: DIED };
         this.#doubt(`Its QEMU is gone here, and whether ${side.host} has taken it over cannot be asked: ${formatError(error)}`);
-        await clock.sleep(ASK_AGAIN);
+        await clock.sleep(ASK_AGAIN, this.#closing.signal);
       }
-      if (this.#closing) throw new PeerLost(side.host, 'the agent ends');
+      if (this.#closing.signal.aborted) throw new PeerLost(side.host, 'the agent ends');
     }
   }
 
@@ -259,6 +262,7 @@ export class OutgoingMove {
       onRun: (run: SwitchoverRun) => {
         this.#run = run;
         if (this.#told !== undefined) run.tell(this.#told);
+        if (this.#closing.signal.aborted) run.leave();
       },
     };
   }
@@ -272,7 +276,9 @@ export class OutgoingMove {
     const { dialer, peerTimes } = this.#parts;
     const { peer, move: id, token, vm } = this.#wanted;
     const declared = { name: vm, spec: record?.spec ?? { cpus: 1, memory: '1MiB' }, networks: { ...record?.networks }, placement: record?.placement ?? { host: '', epoch: 0, start: 0 } };
-    return new PeerSide({ dialer, peer, move: id, token, vm: declared, ...(peerTimes ? { times: peerTimes } : {}) });
+    this.#peer = new PeerSide({ dialer, peer, move: id, token, vm: declared, ...(peerTimes ? { times: peerTimes } : {}) });
+    if (this.#closing.signal.aborted) this.#peer.close();
+    return this.#peer;
   }
 
   #show({ phase, sample, reason }: MoveProgress): void {

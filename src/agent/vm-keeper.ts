@@ -27,8 +27,8 @@ export interface KeeperParts {
   readonly log: Log;
   /** Called when the server should hear of something. */
   readonly changed: () => void;
-  /** Removes what a deleted VM left in its run directory; nothing without. */
-  readonly clear?: (place: Place) => void;
+  /** Removes what a deleted VM left in its run directory. */
+  readonly clear: (place: Place) => void;
 }
 
 export class VmKeeper {
@@ -42,7 +42,7 @@ export class VmKeeper {
   /** Begins at once to adopt what the records name. */
   constructor(parts: KeeperParts) {
     this.#parts = parts;
-    this.#care = { ...parts, starts: new Turns(STARTS), clear: parts.clear ?? (() => undefined), closing: this.#closing.signal };
+    this.#care = { ...parts, starts: new Turns(STARTS), closing: this.#closing.signal };
     for (const { name } of parts.state.vms()) this.#kept(name).kick();
     this.#looking = this.#look();
   }

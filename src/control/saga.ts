@@ -113,7 +113,7 @@ function withoutDoubt(move: MoveRecord): MoveRecord {
 }
 
 /** The source's doubt before the destination's: it is the one that stands still. */
-export const doubtOf = (move: MoveRecord): string | undefined => move.inDoubt?.source ?? move.inDoubt?.destination;
+export const doubtOf = (move: MoveRecord | undefined): string | undefined => move?.inDoubt?.source ?? move?.inDoubt?.destination;
 
 function doubtful(status: MigrationStatus, move: MoveRecord): MigrationStatus {
   const { reason: _, ...rest } = status;

@@ -57,8 +57,3 @@ const both = (match: string, dscp: number): string[] => ['ip', 'ip6'].map((famil
 export function markTraffic(host: Host, ports: MarkedPorts): Promise<void> {
   return runNft(host, markingRules(ports));
 }
-
-/** Also where nothing was marked. Rejects with NftError. */
-export function unmark(host: Host): Promise<void> {
-  return runNft(host, REMOVAL);
-}

@@ -1,6 +1,6 @@
 /**
- * The tap of one NIC: made once with everything it will ever need, because a live tap gets filters only (FACTS: clsact and
- * a new queue length each suspend the device and lose frames).
+ * The tap of one NIC: made once with everything it will ever need, because a live tap gets filters only: clsact and a new queue length
+ * each suspend the device, and frames are lost then.
  */
 import { MacAddress } from '../wire/mac-address.ts';
 import type { Native, Netns, Tap } from '../native/native.ts';

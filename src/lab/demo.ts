@@ -106,7 +106,13 @@ function godwitRound(session: ClusterSession): Promise<Round> {
 }
 
 async function main(): Promise<number> {
-  const { values: { keep } } = parseArgs({ options: { keep: { type: 'boolean' } } });
+  let keep: boolean;
+  try {
+    keep = parseArgs({ options: { keep: { type: 'boolean', default: false } } }).values.keep;
+  } catch (error) {
+    console.error(`demo: ${formatError(error)}\nnpm run demo [-- --keep]`);
+    return 2;
+  }
   sweep();
   if (keep) mayBeUp();
   const native = kernelNative();

@@ -1,8 +1,12 @@
 /** What an administrator may set for the whole cluster: the one Policy resource, `default`. */
 import { Type, type Static } from 'typebox';
-import { seconds } from '../base/units.ts';
 import { Duration, parseDuration } from './quantity.ts';
 import { closed, declaration, type Resource } from './resource.ts';
+
+export const defaultMovePolicy = {
+  lastPass: '4ms', patience: '8s', lastPassLate: '20ms', maxCopy: '30min', maxPause: '300ms', maxEmptying: '300ms', quiet: '100ms', maxDrain: '5s', movesPerVm: 4,
+} as const;
+const SILENT_AFTER = '5s';
 
 const time = (description: string, byDefault: string) => Type.Optional({ ...Duration, description, default: byDefault });
 
@@ -11,31 +15,27 @@ export const PolicySpec = Type.Object(
     moves: Type.Optional(
       Type.Object(
         {
-          lastPass: time('the guest is stopped when what remains can be sent in this time', '4ms'),
-          patience: time('how long the copy may try for that', '8s'),
-          lastPassLate: time('what is taken instead, after that', '20ms'),
-          maxCopy: time('a copy that has not come so far after this is given up', '30min'),
-          maxPause: time('a guest that stood still for this long goes back', '300ms'),
-          maxEmptying: time('how long the guest may take to read its network queues', '300ms'),
-          quiet: time('the redirect stays until no frame came through it for this long', '100ms'),
-          maxDrain: time('… but no longer than this', '5s'),
+          lastPass: time('the guest is stopped when what remains can be sent in this time', defaultMovePolicy.lastPass),
+          patience: time('how long the copy may try for that', defaultMovePolicy.patience),
+          lastPassLate: time('what is taken instead, after that', defaultMovePolicy.lastPassLate),
+          maxCopy: time('a copy that has not come so far after this is given up', defaultMovePolicy.maxCopy),
+          maxPause: time('a guest that stood still for this long goes back', defaultMovePolicy.maxPause),
+          maxEmptying: time('how long the guest may take to read its network queues', defaultMovePolicy.maxEmptying),
+          quiet: time('the redirect stays until no frame came through it for this long', defaultMovePolicy.quiet),
+          maxDrain: time('… but no longer than this', defaultMovePolicy.maxDrain),
           /** EVPN freezes a MAC that moved 5 times in 180 s (RFC 7432 §15.1). */
-          movesPerVm: Type.Optional(Type.Integer({ minimum: 1, maximum: 4, default: 4, description: 'of one VM in 3 minutes' })),
+          movesPerVm: Type.Optional(Type.Integer({ minimum: 1, maximum: 4, default: defaultMovePolicy.movesPerVm, description: 'of one VM in 3 minutes' })),
         },
         closed,
       ),
     ),
-    hosts: Type.Optional(Type.Object({ silentAfter: time('a host whose agent has not reported for this long is silent', '5s') }, closed)),
+    hosts: Type.Optional(Type.Object({ silentAfter: time('a host whose agent has not reported for this long is silent', SILENT_AFTER) }, closed)),
   },
   closed,
 );
 export type PolicySpec = Static<typeof PolicySpec>;
 export const PolicyDeclaration = declaration('Policy', PolicySpec);
 export type PolicyResource = Resource<'Policy', PolicySpec, never>;
-
-export const defaultMovePolicy = {
-  lastPass: '4ms', patience: '8s', lastPassLate: '20ms', maxCopy: '30min', maxPause: '300ms', maxEmptying: '300ms', quiet: '100ms', maxDrain: '5s', movesPerVm: 4,
-} as const;
 
 /** In ms. */
 export function movePolicy(spec: PolicySpec | undefined) {
@@ -47,4 +47,4 @@ export function movePolicy(spec: PolicySpec | undefined) {
   };
 }
 
-export const silentAfter = (spec: PolicySpec | undefined) => (spec?.hosts?.silentAfter === undefined ? seconds(5) : parseDuration(spec.hosts.silentAfter));
+export const silentAfter = (spec: PolicySpec | undefined) => parseDuration(spec?.hosts?.silentAfter ?? SILENT_AFTER);

@@ -3,12 +3,17 @@ import { Type, type Static } from 'typebox';
 import { Rate } from './quantity.ts';
 import { closed, declaration, type Resource } from './resource.ts';
 
+/** Of what is optional in a host's spec. */
+export const hostDefaults = { peerPort: 7444, maxBandwidth: '1Gbit/s', moves: 2 } as const;
+
 export const HostSpec = Type.Object(
   {
     address: Type.String({ description: 'IP address on the network that carries migrations and tunnels' }),
-    peerPort: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535, default: 7444, description: 'where the other agents reach this one' })),
-    maxBandwidth: Type.Optional({ ...Rate, default: '1Gbit/s', description: 'of all moves of this host together, per direction' }),
-    moves: Type.Optional(Type.Integer({ minimum: 1, maximum: 16, default: 2, description: 'moves at a time, in and out together' })),
+    peerPort: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 65535, default: hostDefaults.peerPort, description: 'where the other agents reach this one' }),
+    ),
+    maxBandwidth: Type.Optional({ ...Rate, default: hostDefaults.maxBandwidth, description: 'of all moves of this host together, per direction' }),
+    moves: Type.Optional(Type.Integer({ minimum: 1, maximum: 16, default: hostDefaults.moves, description: 'moves at a time, in and out together' })),
   },
   closed,
 );

@@ -80,11 +80,6 @@ export class LocalDestination implements DestinationEnd {
     return this.#o.journal.decision(this.#o.move);
   }
 
-  /** From here on it may run the guest without asking. */
-  get mayCommit(): boolean {
-    return this.#permitted && !this.#aborted;
-  }
-
   listen(listener: (event: DestinationEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

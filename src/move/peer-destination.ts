@@ -51,7 +51,7 @@ export class PeerSide implements DestinationSide {
       try {
         return (await this.#request('facts', { vm: this.#o.vm })) as HostFacts;
       } catch (error) {
-        if (!(error instanceof PeerLost) || performance.now() > until) throw error;
+        if (!(error instanceof PeerLost) || this.#closed || performance.now() > until) throw error;
       }
     }
   }

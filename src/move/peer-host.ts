@@ -48,8 +48,8 @@ export class PeerHost {
   readonly #orphans = new Map<string, NodeJS.Timeout>();
   /** Per move: how many connections there are. */
   readonly #attached = new Map<string, number>();
-  /** Frames taken out of a tap and not yet sent, by move and NIC. */
-  readonly #portions = new Map<string, ReceivedFrame[]>();
+  /** Frames taken out of a tap and not yet sent, by move, then NIC; until the move has ended here. */
+  readonly #portions = new Map<string, Map<number, ReceivedFrame[]>>();
 
   constructor(moves: IncomingMoves, times: PeerHostTimes = peerHostTimes) {
     this.#moves = moves;
@@ -159,18 +159,19 @@ export class PeerHost {
       case 'summary': return end.summary();
       case 'finish':
         await end.finish();
-        this.#moves.finished(move);
+        this.#finished(move);
         return undefined;
     }
   }
 
   /** A tap's queue may hold more than one message should. */
   async #portion(move: string, nic: number, end: DestinationEnd): Promise<{ frames: ReceivedFrame[]; more: boolean }> {
-    const key = `${move} ${nic}`;
-    const left = this.#portions.get(key) ?? (await end.takeHeld(nic));
+    const portions = this.#portions.get(move) ?? new Map<number, ReceivedFrame[]>();
+    this.#portions.set(move, portions);
+    const left = portions.get(nic) ?? (await end.takeHeld(nic));
     const frames = left.splice(0, PORTION);
-    if (left.length > 0) this.#portions.set(key, left);
-    else this.#portions.delete(key);
+    if (left.length > 0) portions.set(nic, left);
+    else portions.delete(nic);
     return { frames, more: left.length > 0 };
   }
 
@@ -191,6 +192,11 @@ export class PeerHost {
     const decision = await end.abort();
     this.#moves.note(move, `Its source is silent: ${decision === 'committed' ? 'the guest runs here' : 'given up'}`);
     await end.finish();
+    this.#finished(move);
+  }
+
+  #finished(move: string): void {
+    this.#portions.delete(move);
     this.#moves.finished(move);
   }
 

@@ -15,6 +15,7 @@ import { systemClock } from '../native/system-clock.ts';
 import { QmpClosed } from '../vm/qmp-errors.ts';
 import type { MigrationSample } from '../vm/migration.ts';
 import type { AskedNic, Commit, DestinationEnd, DestinationEvent, SourceEnd, SourceEvent } from './ends.ts';
+import { PeerLost } from './errors.ts';
 import type { Decision } from './journal.ts';
 import { hostProbe } from './reachability.ts';
 import { type Returned, returnHeld } from './return-held.ts';
@@ -80,6 +81,7 @@ export class SwitchoverRun {
   commit: Commit | undefined;
   #groupBefore: number[] = [];
   #told: Decision | undefined;
+  #left = false;
 
   constructor(options: SwitchoverRunOptions) {
     this.#o = options;
@@ -103,8 +105,18 @@ export class SwitchoverRun {
     this.#post({ kind: decision });
   }
 
+  /**
+   * The agent ends: nothing more is decided, both ends are left as they are, and `move` or `goBack` fails with PeerLost; called before
+   * it, it begins nothing. What was just being done may still get done: the next agent looks how far it came.
+   */
+  leave(): void {
+    this.#left = true;
+    this.#wake?.();
+  }
+
   async #run([state, ...effects]: readonly [SwitchoverState, ...SwitchoverEffect[]], start?: () => Promise<void>): Promise<SwitchoverEnd> {
     const { source, destination, signal } = this.#o;
+    if (this.#left) throw this.#leaving();
     const unlisten = [source.listen((event) => this.#fromSource(event)), destination.listen((event) => this.#fromDestination(event))];
     const cancel = (): void => this.#post({ kind: 'cancel', reason: 'Cancelled' });
     signal?.addEventListener('abort', cancel);
@@ -125,6 +137,8 @@ export class SwitchoverRun {
     } finally {
       this.#calmDown();
       clearTimeout(this.#deadline);
+      // Else the receipt takes what they have seen.
+      if (this.#left) source.probes.close();
       signal?.removeEventListener('abort', cancel);
       for (const stop of unlisten) stop();
     }
@@ -310,11 +324,16 @@ export class SwitchoverRun {
 
   async #next(): Promise<SwitchoverEvent> {
     for (;;) {
+      if (this.#left) throw this.#leaving();
       const event = this.#queue.shift();
       if (event) return event;
       await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;
     }
+  }
+
+  #leaving(): PeerLost {
+    return new PeerLost(this.#o.destination.host, 'the agent ends');
   }
 }
 

@@ -95,7 +95,7 @@ export class CrashCluster {
     const address = parseIpAddress(`10.9.0.${hosts.indexOf(host) + 1}`);
     const running: { mover: Mover | undefined } = { mover: undefined };
     const agent = new AgentProcess({
-      hypervisor, disk, runDir: '/run/godwit', server: this.#link(host, gone.signal), clock: systemClock, log: silentLog,
+      hypervisor, disk, runDir: '/run/godwit', clear: () => undefined, server: this.#link(host, gone.signal), clock: systemClock, log: silentLog,
       measure: () => ({ version: '0', cpuTime: 0, residentMemory: 0, lateness: 0 }),
       moves: (parts) => {
         const mover = new Mover({
@@ -122,6 +122,27 @@ export class CrashCluster {
     if (next) this.#files.set(host, next);
     void running.agent.close().catch(() => undefined);
     return true;
+  }
+
+  /**
+   * As when it is told to end. Its hands are not cut off, as by a crash: whatever it has not let go of goes on. What it returns says how
+   * often something was written to its disk since; the next agent gets what was on it.
+   */
+  async endAgent(host: HostName): Promise<() => number> {
+    const running = this.#agents.get(host);
+    const files = this.#files.get(host);
+    if (!running || !files) throw new Error(`There is no agent on ${host}`);
+    this.#agents.delete(host);
+    await running.agent.close();
+    const before = files.calls;
+    running.gone.abort();
+    this.#files.set(host, files.afterCrash());
+    return () => files.calls - before;
+  }
+
+  /** Moves that the agent of a host has in hand, by its disk. */
+  inHand(host: HostName): number {
+    return this.#agents.get(host)?.agent.state.moves().length ?? 0;
   }
 
   fillDisk(host: HostName, full: boolean): boolean {

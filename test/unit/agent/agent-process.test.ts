@@ -39,7 +39,8 @@ test('what the server wants runs and is reported; moves begin when all is adopte
   const facts = { qemu: '10.0.2', kernel: '6.18', cpu: 'x', cpus: 2, accelerators: [], memory: 1, freeMemory: 1, bridges: {}, missingFeatures: [] };
   const live = async (server: Server): Promise<AgentReport | undefined> => {
     const agent = new AgentProcess({
-      hypervisor: { ...world.hypervisor(() => false), status: async () => facts }, disk: new DurableDisk(world.files), runDir: '/run', server, clock, log: silentLog,
+      hypervisor: { ...world.hypervisor(() => false), status: async () => facts }, disk: new DurableDisk(world.files), runDir: '/run', clear: () => undefined,
+      server, clock, log: silentLog,
       measure: () => ({ version: '0.1.0', cpuTime: 5, residentMemory: 6, lateness: 0 }),
       moves: ({ keeper }) => {
         heard.push(keeper.guest('web') ? 'moves, web adopted' : 'moves');

@@ -121,7 +121,7 @@ export class FakeAgent {
     this.state = new AgentState({ disk: new DurableDisk(files), runDir: '/run', log: silentLog });
     this.keeper = new VmKeeper({
       hypervisor: world.hypervisor(() => this.crashed || files.cut), state: this.state, clock: this.clock, log: silentLog,
-      changed: () => this.changes++,
+      changed: () => this.changes++, clear: () => undefined,
     });
   }
 

@@ -314,3 +314,27 @@ test('after a restart of the agent, permitted: the destination\'s word counts, a
   assert.deepEqual(ends.phases(), ['aborting', 'handing-over', 'draining', 'done']);
   assert.equal(ends.stands, true);
 });
+
+test('left in the middle: fails, decides nothing more, whatever happens then, and asks the guest nothing more', async () => {
+  const ends: Ends = new Ends({
+    source: {
+      sample: async () => ({ ...sample(), remaining: bytes(1e9), throughput: bytesPerSecond(1) }),
+      probes: { watch: () => undefined, stop: () => undefined, close: () => (ends.done.push('close-probes'), []) },
+    },
+    run: { onProgress: ({ sample: seen }) => seen && ends.run.leave() },
+  });
+  await assert.rejects(ends.run.move(), { code: 'MOVE_PEER_LOST', message: /the agent ends/ });
+  ends.end();
+  ends.run.tell('aborted');
+  assert.deepEqual(ends.phases(), ['copying']);
+  assert.deepEqual(ends.done, ['copy', 'close-probes']);
+  assert.deepEqual([ends.sourceListeners.size, ends.destinationListeners.size], [0, 0]);
+});
+
+test('left before it began: begins nothing', async () => {
+  const ends = new Ends();
+  ends.run.leave();
+  await assert.rejects(ends.run.move(), { code: 'MOVE_PEER_LOST' });
+  await assert.rejects(ends.run.goBack({ ...RESTARTED, redirected: false, permitted: false }), { code: 'MOVE_PEER_LOST' });
+  assert.deepEqual(ends.done, []);
+});
