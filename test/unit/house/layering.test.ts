@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 const root = join(import.meta.dirname, '../../..');
 /** From the ground up: a room imports only from itself and rooms before it. */
-const rooms = ['base', 'wire', 'protocol', 'model', 'policy', 'native', 'host', 'vm', 'store', 'api', 'trust', 'move', 'agent', 'control', 'cli', 'lab'];
+const rooms = ['base', 'wire', 'protocol', 'model', 'policy', 'native', 'host', 'vm', 'store', 'api', 'trust', 'move', 'pulse', 'agent', 'control', 'cli', 'lab'];
 /** Packages that are pure themselves. */
 const purePackages = new Set(['typebox']);
 const pure = new Set(['base', 'wire', 'protocol', 'model', 'policy']);
@@ -23,7 +23,7 @@ function sources(): Source[] {
   // The program itself, src/main.ts, stands above all rooms.
   return globSync('src/*/**/*.ts', { cwd: root }).map((path) => {
     const text = readFileSync(join(root, path), 'utf8');
-    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => m[1] ?? '');
+    const imports = [...text.matchAll(/^(?:import|export)\s(?:[^';]*?\sfrom\s)?'([^'\n]+)'|\bimport\(\s*'([^'\n]+)'/gm)].map((m) => m[1] ?? m[2] ?? '');
     return { path, room: path.split('/')[1] ?? '', text, imports };
   });
 }
