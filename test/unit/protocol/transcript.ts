@@ -1,7 +1,6 @@
 /**
- * Transcripts of the switchover machine: text files of blocks, each a few commands, `----`, and the log they give, up to an
- * empty line. One command: `policy key=value…`, `now MS`, `begin`, `begin-back FLAG… key=value…`, `reach PHASE`, or
- * `event KIND key=value…`. `#` begins a comment. `reach` begins, and goes the straight way to a phase; only what it arrives at is logged.
+ * The commands of the switchover machine's transcripts: `policy key=value…`, `now MS`, `begin`, `begin-back FLAG… key=value…`,
+ * `reach PHASE`, or `event KIND key=value…`. `reach` begins, and goes the straight way to a phase; only what it arrives at is logged.
  *
  * In the log a line without indent is a state: `from → to details` when the phase changed, `= phase details` when only details
  * did, `(ignored)` when nothing did and nothing has to be done. The indented lines below it are the effects, in order.
@@ -11,6 +10,7 @@ import { type Milliseconds, bytes, bytesPerSecond, ms, seconds } from '../../../
 import {
   type SwitchoverEffect, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, beginBack, step,
 } from '../../../src/protocol/switchover.ts';
+import { type Command, number, parseCommand } from './transcripts.ts';
 
 export const policy: SwitchoverPolicy = {
   selfSwitch: 'refuse', lastPass: ms(10), patience: seconds(5), lastPassLate: ms(50), maxCopy: seconds(20),
@@ -19,23 +19,10 @@ export const policy: SwitchoverPolicy = {
 
 type Arguments = ReadonlyMap<string, string>;
 
-/** Runs a transcript; returns it with the log that the machine really gives. */
-export function rerun(transcript: string): string {
+/** A fresh machine for one transcript. */
+export function switchoverCommands(): Command {
   const session = new Session();
-  const out: string[] = [];
-  let log: string[] = [];
-  let expected = false;
-  for (const line of transcript.trimEnd().split('\n')) {
-    if (expected && line !== '') continue;
-    expected = line === '----';
-    if (line !== '' && !line.startsWith('#') && !expected) log.push(...session.command(line));
-    out.push(line);
-    if (!expected) continue;
-    out.push(...log);
-    log = [];
-  }
-  if (log.length > 0) throw new GodwitError('TEST_TRANSCRIPT', 'The last commands of a transcript need their `----` as well');
-  return `${out.join('\n')}\n`;
+  return (line) => session.command(line);
 }
 
 class Session {
@@ -44,11 +31,7 @@ class Session {
   #state: SwitchoverState | undefined;
 
   command(line: string): string[] {
-    const [verb = '', ...words] = line.match(/[\w-]+="[^"]*"|\S+/g) ?? [];
-    const args = new Map(words.flatMap((word): [string, string][] => {
-      const [key = '', ...value] = word.split('=');
-      return value.length > 0 ? [[key, value.join('=').replaceAll('"', '')]] : [];
-    }));
+    const { verb, words, args } = parseCommand(line);
     switch (verb) {
       case 'policy': {
         const selfSwitch = args.get('selfSwitch') === 'accept' ? 'accept' : 'refuse';
@@ -159,12 +142,6 @@ function event(kind: string, args: Arguments): SwitchoverEvent {
       throw new GodwitError('TEST_TRANSCRIPT', `${kind}: no such event`);
     }
   }
-}
-
-function number(text: string | undefined): number {
-  const value = Number(text);
-  if (text === undefined || Number.isNaN(value)) throw new GodwitError('TEST_TRANSCRIPT', `${text}: a number is needed here`);
-  return value;
 }
 
 /** Bytes, with kB, MB or GB (powers of 1000). */
