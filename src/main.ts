@@ -47,6 +47,7 @@ const daemons: Daemons = {
   server: async (options) => (await import('./control/main.ts')).runServer(options),
   agent: async (options) => (await import('./agent/main.ts')).runAgent(options),
   join: async (options) => (await import('./agent/main.ts')).runJoin(options),
+  pulse: async (options) => (await import('./pulse/main.ts')).runPulse(options),
   labUp: async (options) => (await import('./lab/cluster-command.ts')).labUp(options),
   labDown: async () => (await import('./lab/cluster-command.ts')).labDown(),
 };

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds what the lab boots and measures with: .cache/lab/guest/{vmlinuz,initrd.gz,cmdline,godwit-guest,godwit-probe}.
+# Builds what the lab boots and measures with: .cache/lab/guest/{vmlinuz,initrd.gz,cmdline,godwit-guest,godwit-probe,godwit-flow}.
 # Takes the guest kernel as tools/setup.sh unpacked it in .cache/lab/kernel. Does nothing when nothing changed since the last build.
 set -eu
 cd "$(dirname "$0")/.."
@@ -29,6 +29,8 @@ shared="$source/stream.c $source/loop.c"
 compile -static -pthread -o "$work/godwit-guest" "$source/guest.c" "$source/services.c" "$source/load.c" $shared
 # shellcheck disable=SC2086
 compile -static -o "$work/godwit-probe" "$source/probe.c" "$source/probe-tcp.c" $shared
+# shellcheck disable=SC2086
+compile -static -o "$work/godwit-flow" "$source/flow.c" $shared
 
 # Each needs those before it.
 modules='virtio/virtio_ring virtio/virtio virtio/virtio_pci_modern_dev virtio/virtio_pci_legacy_dev virtio/virtio_pci
@@ -58,6 +60,6 @@ cp "$vmlinuz" "$work/vmlinuz"
 echo 'console=ttyS0 quiet mitigations=off tsc=reliable' > "$work/cmdline"
 
 # Renamed into place: a QEMU or a prober that is starting sees the old file or the new one, never half of one.
-for file in vmlinuz initrd.gz cmdline godwit-guest godwit-probe; do mv "$work/$file" "$out/$file"; done
+for file in vmlinuz initrd.gz cmdline godwit-guest godwit-probe godwit-flow; do mv "$work/$file" "$out/$file"; done
 echo "$inputs" > "$out/inputs"
 echo "built the lab's guest image: $out"

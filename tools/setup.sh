@@ -4,7 +4,7 @@
 #   sh tools/setup.sh npm      the npm packages, among them the Node that the rest runs on
 #   sh tools/setup.sh native   npm, and a C compiler and the native addon
 #   sh tools/setup.sh host     native, and what a host of a cluster needs: QEMU, nftables. Debian 12; root if something is missing
-#   sh tools/setup.sh lab      native, and QEMU, network tools and the guest image. Debian 12; root if something is missing
+#   sh tools/setup.sh lab      native, and QEMU, network tools, peers (keepalived, FRR) and the guest image. Debian 12; root if something is missing
 #   sh tools/setup.sh all      lab, and what the tests need besides
 #
 # Never runs `node` itself: a shell remembers where it found one, and would take the old one after this script.
@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.."
 
 etc=${GODWIT_ETC:-/etc} # elsewhere in the tests of this script
 apt_dir=$etc/apt
+policy=${GODWIT_POLICY:-/usr/sbin/policy-rc.d}
 oldest_qemu=1:8.2 # 8.1 can be kept from switching over by itself; 8.2 has avail-switchover-bandwidth, too
 
 say() { echo "setup: $*"; }
@@ -75,6 +76,32 @@ packages() {
   done
   # shellcheck disable=SC2086 # a list of packages
   apt_install $missing
+}
+
+# Packages whose daemons the lab runs itself, in namespaces: installed without starting them, nor at the next boot. What was
+# installed before stays as its administrator wants it.
+quiet_packages() {
+  new=
+  for package in "$@"; do installed "$package" || new="$new $package"; done
+  [ -n "$new" ] || return 0
+  # shellcheck disable=SC2086 # a list of packages
+  need_root $new
+  # What the packages' scripts ask before they start a service (deb-systemd-invoke(1p), invoke-rc.d(8)).
+  if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+    # shellcheck disable=SC2086
+    packages $new
+    rm -f "$policy"
+    trap - EXIT HUP INT TERM
+  else
+    # shellcheck disable=SC2086
+    packages $new
+  fi
+  # shellcheck disable=SC2086
+  if command -v systemctl > /dev/null; then systemctl disable --now --quiet $new > /dev/null 2>&1 || warn "could not disable the services of$new: see systemctl status$new"; fi
 }
 
 # Prints "[options] URI" of the first source of the suite $1, in both of apt's formats.
@@ -167,6 +194,7 @@ host() {
 
 lab() {
   host busybox-static cpio xz-utils
+  quiet_packages keepalived frr
   guest_kernel
   sh tools/guest-image.sh
 }

@@ -36,6 +36,7 @@ export class IncomingMoves implements Asked {
   readonly #ends = new Map<string, LocalDestination>();
   readonly #guests = new Map<string, DestinationGuest>();
   readonly #closing = new AbortController();
+  #recovering: Promise<unknown> | undefined;
 
   constructor(parts: IncomingParts) {
     this.#parts = parts;
@@ -64,12 +65,14 @@ export class IncomingMoves implements Asked {
   /** What an earlier agent had in hand: what it had not committed never will be. */
   async recover(): Promise<void> {
     const left = this.#parts.state.moves().filter(({ wanted }) => wanted.role === 'destination');
-    await Promise.all(left.map((record) => this.#recovered(record)));
+    await (this.#recovering = Promise.all(left.map((record) => this.#recovered(record))));
   }
 
   async expected(peer: string, { move, token }: Hello): Promise<void> {
     const { clock, state, journal } = this.#parts;
-    for (const until = clock.monotonic() + EXPECT; ; await clock.sleep(LOOK)) {
+    const { signal } = this.#closing;
+    for (const until = clock.monotonic() + EXPECT; ; await clock.sleep(LOOK, signal)) {
+      if (signal.aborted) throw new NoSuchMove(move);
       const wanted = this.#wanted.get(move) ?? state.move(move)?.wanted;
       if (wanted?.role === 'destination') {
         if (wanted.peer.host !== peer || !sameToken(wanted.token, token)) throw new NoSuchMove(move);
@@ -135,9 +138,13 @@ export class IncomingMoves implements Asked {
     this.#parts.log.warn({ move }, text);
   }
 
-  close(): void {
+  /** The agent ends: every move is let go as it is, for the next one. Nothing is written once this has resolved. */
+  async close(): Promise<void> {
     this.#closing.abort();
-    this.peers.close();
+    // First that nothing more is decided, then what is still being done; that may be a QEMU that only now is there.
+    const left = [...this.#ends.values()].map((end) => end.leave());
+    await Promise.all([this.peers.close(), this.#recovering, ...left]);
+    for (const guest of this.#guests.values()) guest.leave();
   }
 
   /** A QEMU that does not answer, or a disk without room, is tried again: nothing else may be done with the move until then. */
@@ -164,6 +171,7 @@ export class IncomingMoves implements Asked {
     const vm = resolved({ name, ...incoming });
     const terms: MoveTerms = { id: move, source: parseIpAddress(peer.address), destination: address, maxBandwidth: bytesPerSecond(maxBandwidth) };
     const guest = this.#guests.get(move) ?? (await hypervisor.adoptDestination(vm, place, terms));
+    if (this.#closing.signal.aborted) return guest?.leave();
     if (!guest) {
       if (committed && state.vm(name)?.placement.epoch !== record.wanted.epoch + 1) {
         keeper.receivedDead({ name, spec: incoming.spec, networks: incoming.networks, placement: this.#placement(record), place }, 'its QEMU ended after it had come with a move');
@@ -186,7 +194,7 @@ export class IncomingMoves implements Asked {
       // When the word has left: it takes the disk, and nobody waits for it.
       onCommitted: () => void setImmediate(() => {
         try {
-          if (this.#guests.has(move)) this.#received(record, guest);
+          if (this.#guests.has(move) && !this.#closing.signal.aborted) this.#received(record, guest);
         } catch (error) {
           // The journal says it all the same, and the record of the move stays until this has been written down.
           log.error({ move, error: formatError(error) }, 'The VM has come, and that could not be written down; it is tried again');
@@ -215,6 +223,7 @@ export class IncomingMoves implements Asked {
     this.#guests.delete(wanted.move);
     onEnd(wanted, decision === 'committed' ? { kind: 'moved' } : { kind: 'rolled-back', reason: 'It was given up' }, decision);
     keeper.giveBack(wanted.vm);
+    if (decision === 'committed' && wanted.announce) keeper.announceAgain(wanted.vm, wanted.announce);
   }
 }
 

@@ -8,6 +8,7 @@ import { formatError } from '../base/error.ts';
 import type { Clock } from '../base/clock.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
 import type { VmReport, WantedVm } from '../api/agent-protocol.ts';
+import type { AnnounceAgain } from '../model/cluster-policy.ts';
 import { type Placement, resolveVm } from '../model/vm-spec.ts';
 import { QemuAlreadyRuns } from '../vm/vm-errors.ts';
 import type { AgentState } from './agent-state.ts';
@@ -52,6 +53,9 @@ export class KeptVm {
   /** By the monotonic clock: when a guest that was asked to power down has had time enough. */
   #downBy: Milliseconds | undefined;
   #lastWords = '';
+  /** The last order to announce it that was followed: forgotten with the agent, since to do it once more harms nobody. */
+  #announced: number | undefined;
+  #announcing: Promise<void> = Promise.resolve();
   #again = false;
   #busy = false;
   #work: Promise<void> = Promise.resolve();
@@ -89,8 +93,9 @@ export class KeptVm {
   }
 
   /** What is being done now has been done, or given up because the keeper ends. */
-  idle(): Promise<void> {
-    return this.#work;
+  async idle(): Promise<void> {
+    await this.#work;
+    if (this.#care.closing.aborted) await this.#announcing;
   }
 
   /** Its QEMU has been looked for once, with whatever result. */
@@ -172,6 +177,27 @@ export class KeptVm {
     this.#care.changed();
   }
 
+  /**
+   * For neighbours and switches that missed what the move said: `count` times, the first after `interval`, the gaps doubled. It ends
+   * with the guest's staying here.
+   */
+  announceAgain({ count, interval }: AnnounceAgain): void {
+    const guest = this.#guest;
+    const { clock, closing, log } = this.#care;
+    const repeat = async (): Promise<void> => {
+      for (let round = 0; round < count; round++) {
+        await clock.sleep(ms(interval * 2 ** round), closing);
+        if (closing.aborted || !guest || this.#guest !== guest || this.#move() !== undefined) return;
+        try {
+          await guest.announce();
+        } catch (error) {
+          log.warn({ vm: this.name, error: formatError(error) }, 'The addresses of a VM that has come could not be announced again');
+        }
+      }
+    };
+    this.#announcing = this.#announcing.then(repeat);
+  }
+
   /** True when nothing is left to remember. A deleted VM is forgotten once it is not listed any more: then the server knows. */
   forgotten(): boolean {
     const record = this.#record();
@@ -222,12 +248,26 @@ export class KeptVm {
   async #obey(): Promise<void> {
     const { wanted } = this;
     const order = orderFor(this.#known());
+    if (order === 'rest') await this.#announce();
     if (!wanted || order === 'rest' || order === 'lost') return;
     if (order === 'start') return this.#start();
     if (order === 'stop' || order === 'await-end') return this.#end(order === 'stop');
     if (order === 'forget') return this.#forget(wanted.placement);
     this.#downBy = undefined;
     this.#note({ ...wanted.placement, state: 'up' }, { placement: wanted.placement, running: true });
+    await this.#announce();
+  }
+
+  async #announce(): Promise<void> {
+    const order = this.#wanted?.announce;
+    if (!this.#guest || this.#guestState !== 'running' || order === undefined || order === this.#announced) return;
+    this.#announced = order;
+    try {
+      await this.#guest.announce();
+      this.#care.log.info({ vm: this.name, order }, 'Announced the addresses of a VM');
+    } catch (error) {
+      this.#care.log.warn({ vm: this.name, order, error: formatError(error) }, 'The addresses of a VM could not be announced');
+    }
   }
 
   /** Finds the QEMU that runs in its place, whoever started it, or that there is none. */

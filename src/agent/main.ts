@@ -13,16 +13,20 @@ import { kernelNative } from '../native/kernel.ts';
 import { toldToEnd } from '../native/told-to-end.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
 import { LiveIdentity, keepRenewed } from '../trust/renewal.ts';
+import { AddressWatch } from './address-watch.ts';
 import { AgentProcess } from './agent-process.ts';
 import { Consoles } from './consoles.ts';
 import { kernelDisk } from '../host/disk.ts';
 import { KernelHypervisor } from '../move/hypervisor-kernel.ts';
 import { Journal } from '../move/journal.ts';
+import { keepRouters } from './keep-routers.ts';
 import { lockStateDirectory } from './lock.ts';
+import { kernelEars } from './neighbour-ears.ts';
 import type { Log } from '../base/log.ts';
 import { agentDir, loadMembership, renewMembership } from './membership.ts';
 import { MIGRATION_PORTS } from '../move/move-destination.ts';
 import { Mover } from './mover.ts';
+import { NetworkKeeper } from './network-keeper.ts';
 import { withPeers } from './peer-service.ts';
 import { TlsDialer } from '../move/peer-tls.ts';
 import { SelfMeasure } from './self-measure.ts';
@@ -34,6 +38,8 @@ export interface AgentOptions {
   readonly stateDir: string;
   /** QEMUs' sockets and logs. */
   readonly runDir: string;
+  /** Virtual routers' tracking and notify scripts (script.ts). */
+  readonly scripts: string;
   /** Ends it, like SIGTERM and SIGINT; those are only listened to without. */
   readonly signal?: AbortSignal;
 }
@@ -42,7 +48,7 @@ export interface AgentOptions {
  * Resolves when it was told to end: its QEMUs run on, and the next agent adopts them. Fails, before it has touched anything, with
  * AgentAlreadyRuns, AgentNotJoined, TrustError, DiskFailed. Afterwards a server that is away or refuses it does not end it.
  */
-export async function runAgent({ stateDir, runDir, signal }: AgentOptions): Promise<void> {
+export async function runAgent({ stateDir, runDir, scripts, signal }: AgentOptions): Promise<void> {
   const log = pino({ name: 'godwit-agent' }, pino.destination({ dest: 2, sync: true }));
   const unlock = lockStateDirectory(stateDir);
   const measure = new SelfMeasure();
@@ -70,7 +76,10 @@ export async function runAgent({ stateDir, runDir, signal }: AgentOptions): Prom
       const agent = new AgentProcess({
         hypervisor: new KernelHypervisor(host), disk, runDir: resolve(runDir), server: client,
         clock: systemClock, log, measure: () => measure.read(),
+        networks: new NetworkKeeper({ host, address: parseIpAddress(address), clock: systemClock, log }),
         clear: ({ runDirectory }) => rmSync(runDirectory, { recursive: true, force: true }),
+        addresses: (parts) => new AddressWatch({ ...parts, ears: kernelEars(host, log), guards: host.guards, random: Math.random }),
+        routers: ({ changed }) => keepRouters({ host, disk, runDir: resolve(runDir), scripts, log, changed }),
         moves: (parts) => {
           const mover = new Mover({ ...parts, disk, journal: new Journal(disk, 'moves.journal'), dialer: new TlsDialer(() => live.current), address: parseIpAddress(address) });
           return withPeers(mover, { host, identity: live, address, port: peerPort, log });

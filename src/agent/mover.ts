@@ -107,9 +107,8 @@ export class Mover implements Moves {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    this.#incoming.close();
     for (const move of this.#outgoing.values()) move.close();
-    await Promise.all([this.ready, ...this.#driving]);
+    await Promise.all([this.#incoming.close(), this.ready, ...this.#driving]);
   }
 
   #begin(wanted: WantedMove, how: 'carryOut' | 'recover'): void {

@@ -186,7 +186,7 @@ export class OutgoingMove {
   /** A QEMU closes QMP a little before it is gone. */
   async #isGone(guest: Guest, error: unknown): Promise<boolean> {
     const limit = new AbortController();
-    const sleep = this.#parts.clock.sleep(error instanceof QmpClosed ? ENDING : ms(0), limit.signal);
+    const sleep = this.#parts.clock.sleep(error instanceof QmpClosed ? ENDING : ms(0), AbortSignal.any([limit.signal, this.#closing.signal]));
     const gone = await Promise.race([guest.exited.then(() => true), sleep.then(() => false)]);
     limit.abort();
     return gone;

@@ -32,8 +32,8 @@ export function withPeers(mover: Mover, options: PeerServiceOptions): Moves {
     acknowledged: (migrations) => mover.acknowledged(migrations),
     close: async () => {
       closing.abort();
-      (await listening)?.close();
-      await mover.close();
+      // Not one after the other: what an earlier agent left may be settled only by giving it up, and nobody is let in before.
+      await Promise.all([mover.close(), listening.then((service) => service?.close())]);
     },
   };
 }

@@ -66,6 +66,7 @@ const moveCheck = Compile(
         lastPass: Milliseconds, patience: Milliseconds, lastPassLate: Milliseconds, maxCopy: Milliseconds,
         maxPause: Milliseconds, maxEmptying: Milliseconds, quiet: Milliseconds, maxDrain: Milliseconds,
       }),
+      announce: Type.Optional(Type.Object({ count: Count, interval: Milliseconds })),
       dryRun: Type.Boolean(), cancel: Type.Boolean(), decision: Type.Optional(Decision),
     }),
     place: PlaceSchema,

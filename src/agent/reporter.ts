@@ -26,9 +26,13 @@ export interface ReporterParts {
   readonly agent: () => AgentReport['host']['agent'];
   readonly vms: () => readonly VmReport[];
   readonly moves: () => readonly MoveReport[];
+  /** Undefined where there are none. */
+  readonly routers?: () => { readonly statuses: AgentReport['routers']; readonly transitions: NonNullable<AgentReport['transitions']> } | undefined;
+  /** Undefined where nobody watches them. */
+  readonly addresses?: () => AgentReport['addresses'];
   readonly want: (wanted: Wanted) => void;
-  /** Migrations whose end the server has on its disk. */
-  readonly acknowledged: (migrations: readonly string[]) => void;
+  /** What the server has on its disk. */
+  readonly acknowledged: (answer: ReportAnswer) => void;
 }
 
 const INTERVAL = seconds(1);
@@ -103,17 +107,24 @@ export class Reporter {
   }
 
   async #tell(signal: AbortSignal): Promise<void> {
-    const { server, clock, instance, agent, vms, moves, acknowledged } = this.#parts;
+    const { server, clock, instance, agent, vms, moves, routers, addresses, acknowledged } = this.#parts;
     if (!this.#facts || signal.aborted) return;
     // What changes from here on is in the next one.
     this.#dirty = false;
-    const report = { instance, sequence: ++this.#sequence, host: { ...this.#facts, agent: agent() }, vms: vms(), moves: moves() };
+    const routing = routers?.();
+    const who = addresses?.();
+    const report: AgentReport = {
+      instance, sequence: ++this.#sequence, host: { ...this.#facts, agent: agent() }, vms: vms(), moves: moves(),
+      ...(routing?.statuses ? { routers: routing.statuses } : {}),
+      ...(who ? { addresses: who } : {}),
+      ...(routing && routing.transitions.length > 0 ? { transitions: routing.transitions } : {}),
+    };
     // One that hangs on a dead connection must not keep the next from a server that is back; late ones do no harm.
     const answer = await Promise.race([server.report(report), clock.sleep(ANSWER, signal)]);
     if (signal.aborted) return;
     const silent = `The server did not answer a report within ${ANSWER / 1000} s: look at its load and at the network`;
     if (!answer) throw new ApiError(0, 'API_UNREACHABLE', silent);
-    if (answer.acknowledged.length > 0) acknowledged(answer.acknowledged);
+    acknowledged(answer);
   }
 
   async #keepListening(signal: AbortSignal): Promise<void> {

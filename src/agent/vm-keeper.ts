@@ -7,6 +7,7 @@
 import { seconds } from '../base/units.ts';
 import type { Clock } from '../base/clock.ts';
 import type { VmReport, Wanted } from '../api/agent-protocol.ts';
+import type { AnnounceAgain } from '../model/cluster-policy.ts';
 import type { AgentState } from './agent-state.ts';
 import { VmAbsent } from './errors.ts';
 import type { Guest, Hypervisor, Place } from '../move/hypervisor.ts';
@@ -80,6 +81,14 @@ export class VmKeeper {
     return this.#vms.get(name)?.guest;
   }
 
+  /** All of them that are held, with what they were started from. */
+  held(): readonly { readonly guest: Guest; readonly record: VmRecord }[] {
+    return this.#parts.state.vms().flatMap((record) => {
+      const guest = this.guest(record.name);
+      return guest ? [{ guest, record }] : [];
+    });
+  }
+
   /** That there is no `guest` says nothing yet: its QEMU has not been found, and has not been found to be gone. */
   seeks(name: string): boolean {
     return this.#parts.state.blocked(name) !== undefined || this.#vms.get(name)?.sought === true;
@@ -123,6 +132,11 @@ export class VmKeeper {
   received(vm: Pick<VmRecord, 'name' | 'spec' | 'networks' | 'placement' | 'place'>, guest: Guest, move: string): void {
     const { epoch, start } = vm.placement;
     this.#kept(vm.name).received({ ...vm, running: true, run: { epoch, start, state: 'up' } }, guest, move);
+  }
+
+  /** Of a VM that has come: see `KeptVm.announceAgain`. */
+  announceAgain(name: string, schedule: AnnounceAgain): void {
+    this.#vms.get(name)?.announceAgain(schedule);
   }
 
   /**

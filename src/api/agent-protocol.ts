@@ -8,10 +8,13 @@
  *   GET  /agent/v1/consoles/SESSION, Upgrade: godwit-console   the agent's end of a console
  */
 import type { Milliseconds } from '../base/units.ts';
+import type { AddressSighting, ConflictSighting, GuardDrops } from '../model/address.ts';
+import type { AnnounceAgain } from '../model/cluster-policy.ts';
 import type { HostStatus } from '../model/host.ts';
 import type { MigrationEnd, MigrationProgress, SagaPhase } from '../model/migration.ts';
 import type { Receipt } from '../model/move.ts';
 import type { NetworkSpec } from '../model/network.ts';
+import type { RouterPlan, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
 import type { Placement, VmSpec } from '../model/vm-spec.ts';
 
 /** What an agent has to say, all of it, every time. */
@@ -24,6 +27,21 @@ export interface AgentReport {
   readonly vms: readonly VmReport[];
   /** Every move of which the server has not yet acknowledged the end. */
   readonly moves: readonly MoveReport[];
+  /** By name; absent as long as the pulse has not spoken. */
+  readonly routers?: Readonly<Record<string, RouterStatus>>;
+  /** Every transition of which the server has not yet acknowledged that it has it. */
+  readonly transitions?: readonly RouterTransition[];
+  /** Absent: its agent watches no addresses. */
+  readonly addresses?: AddressesReport;
+}
+
+/** What this host knows at first hand of who is where. The most important first, where there is more than fits. */
+export interface AddressesReport {
+  readonly seen: readonly AddressSighting[];
+  readonly conflicts: readonly ConflictSighting[];
+  readonly guards: readonly GuardDrops[];
+  /** Sightings that there was no room for, here or at the agent, since it started. */
+  readonly untold: number;
 }
 
 export interface VmReport {
@@ -57,6 +75,8 @@ export interface MoveReport {
 export interface ReportAnswer {
   /** Migrations whose end, as this agent told it, the server has on its disk: it need not tell it again. */
   readonly acknowledged: readonly string[];
+  /** The last transition that the server has on its disk. */
+  readonly transitions?: { readonly pulse: string; readonly sequence: number };
 }
 
 /** All that is wanted of one host. */
@@ -68,6 +88,20 @@ export interface Wanted {
   readonly instance?: string;
   readonly vms: readonly WantedVm[];
   readonly moves: readonly WantedMove[];
+  /** This host's part in virtual routers, all of it; absent: as it was (an agent keeps the last on its disk). */
+  readonly routers?: readonly RouterPlan[];
+  /** Those that Godwit makes, as far as a VM of this host uses them, or one that comes; absent: as it was. */
+  readonly networks?: readonly WantedNetwork[];
+}
+
+/** A routed or VXLAN network in use on this host. */
+export interface WantedNetwork {
+  readonly name: string;
+  readonly spec: NetworkSpec;
+  /** The other hosts that use it: their addresses between hosts. */
+  readonly peers: readonly string[];
+  /** Every NIC on it, of all hosts' VMs; `at`: behind which of the peers it is. */
+  readonly nics: readonly { readonly mac: string; readonly addresses: readonly string[]; readonly at?: string }[];
 }
 
 /** Somebody wants the serial port of a VM: the agent opens its end of the session, or says with it why there is none. */
@@ -89,6 +123,8 @@ export interface WantedVm {
    * this name on another machine: it boots nothing, and says so.
    */
   readonly heard?: true;
+  /** Rises with each order to announce its addresses anew; who sees it rise, or for the first time, does. */
+  readonly announce?: number;
   /** With `running: false`: end QEMU without asking the guest first. */
   readonly force?: boolean;
   /**
@@ -112,6 +148,8 @@ export interface WantedMove {
   /** Bytes per second, for QEMU's stream. */
   readonly maxBandwidth: number;
   readonly policy: Readonly<Record<'lastPass' | 'patience' | 'lastPassLate' | 'maxCopy' | 'maxPause' | 'maxEmptying' | 'quiet' | 'maxDrain', Milliseconds>>;
+  /** For the destination, after the move. */
+  readonly announce?: AnnounceAgain;
   readonly dryRun: boolean;
   readonly cancel: boolean;
   /** Of the destination's journal, told on by the server to a source that cannot ask for itself. */

@@ -3,7 +3,9 @@ import { Type, type Static } from 'typebox';
 import { sagaPhases } from '../model/migration.ts';
 import type { Receipt } from '../model/move.ts';
 import { Name } from '../model/resource.ts';
+import { AddressesReportSchema } from './address-schemas.ts';
 import type { AgentReport } from './agent-protocol.ts';
+import { RouterStatusSchema, RouterTransitionSchema } from './router-schemas.ts';
 
 const Text = Type.String({ maxLength: 8192 });
 const Short = Type.String({ maxLength: 256 });
@@ -67,6 +69,10 @@ export const AgentReportSchema = Type.Object({
   host: HostFacts,
   vms: Type.Array(VmReport, { maxItems: 10_000 }),
   moves: Type.Array(MoveReport, { maxItems: 1000 }),
+  routers: Type.Optional(Type.Record(Name, RouterStatusSchema, { maxProperties: 1000, additionalProperties: false })),
+  addresses: Type.Optional(AddressesReportSchema),
+  // What a pulse keeps unseen, twice over.
+  transitions: Type.Optional(Type.Array(RouterTransitionSchema, { maxItems: 2000 })),
 });
 
 /** Does not compile when schema and protocol part ways. */

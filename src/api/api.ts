@@ -6,18 +6,22 @@
  */
 import type { Duplex } from 'node:stream';
 import { GodwitError } from '../base/error.ts';
+import type { AddressResource } from '../model/address.ts';
 import type { EventResource } from '../model/event.ts';
 import type { HostResource } from '../model/host.ts';
 import type { MigrationResource, MigrationSpec } from '../model/migration.ts';
 import type { NetworkResource } from '../model/network.ts';
 import type { PolicyResource } from '../model/cluster-policy.ts';
 import type { Kind } from '../model/resource.ts';
+import type { VirtualRouterResource } from '../model/virtual-router.ts';
 import type { VmResource } from '../model/vm-spec.ts';
 
 export interface ResourceOf {
   readonly Host: HostResource;
   readonly Network: NetworkResource;
   readonly Vm: VmResource;
+  readonly VirtualRouter: VirtualRouterResource;
+  readonly Address: AddressResource;
   readonly Migration: MigrationResource;
   readonly Event: EventResource;
   readonly Policy: PolicyResource;
@@ -61,6 +65,8 @@ export interface Page {
 export interface Api {
   /** All or nothing: one revision, or an error that names every fault of every document. */
   apply(documents: readonly Declaration[], options?: { readonly dryRun?: boolean }): Promise<readonly Applied[]>;
+  /** Changes nothing. Fails as `apply` would; else what is worth a second thought. */
+  check(documents: readonly Declaration[]): Promise<readonly Fault[]>;
   get<K extends Kind>(kind: K, name: string): Promise<ResourceOf[K]>;
   list<K extends Kind>(kind: K, page?: Page): Promise<readonly ResourceOf[K][]>;
   /** What there is, `synced`, then every change, until aborted. Reconnects by itself and resumes by revision. */
@@ -72,6 +78,8 @@ export interface Api {
   start(vm: string): Promise<VmResource>;
   /** Asks the guest to power down, and ends QEMU when it has not after 30 s; `force` at once. */
   stop(vm: string, options?: { readonly force?: boolean }): Promise<VmResource>;
+  /** Has the VM's host tell neighbours and switches anew where its addresses are: asked for, not waited for. */
+  announce(vm: string): Promise<VmResource>;
   /** `ttl` in ms, at most 24 h. */
   createToken(ttl: number): Promise<JoinToken>;
 }

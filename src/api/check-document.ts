@@ -10,6 +10,7 @@ import { HostDeclaration } from '../model/host.ts';
 import { NetworkDeclaration } from '../model/network.ts';
 import { Duration, Rate, Size } from '../model/quantity.ts';
 import { declarable, kinds } from '../model/resource.ts';
+import { VirtualRouterDeclaration } from '../model/virtual-router.ts';
 import { VmDeclaration } from '../model/vm-spec.ts';
 import { nearest } from './nearest.ts';
 
@@ -26,12 +27,16 @@ export type Declared =
   | { readonly kind: 'Host'; readonly declared: Static<typeof HostDeclaration> }
   | { readonly kind: 'Network'; readonly declared: Static<typeof NetworkDeclaration> }
   | { readonly kind: 'Vm'; readonly declared: Static<typeof VmDeclaration> }
+  | { readonly kind: 'VirtualRouter'; readonly declared: Static<typeof VirtualRouterDeclaration> }
   | { readonly kind: 'Policy'; readonly declared: Static<typeof PolicyDeclaration> };
 
 // The library stops after 8 faults unless told otherwise, for the whole process; who made the mistakes wants to see all of them.
 Settings.Set({ maxErrors: 1000 });
 
-const checks = { Host: Compile(HostDeclaration), Network: Compile(NetworkDeclaration), Vm: Compile(VmDeclaration), Policy: Compile(PolicyDeclaration) };
+const checks = {
+  Host: Compile(HostDeclaration), Network: Compile(NetworkDeclaration), Vm: Compile(VmDeclaration), VirtualRouter: Compile(VirtualRouterDeclaration),
+  Policy: Compile(PolicyDeclaration),
+};
 
 /** Where a quantity is used, its description says what for; what it has to look like is said here. */
 const quantities = new Map([Size, Rate, Duration].map((schema) =>
@@ -44,6 +49,8 @@ export function checkDocument(document: unknown): Declared | readonly DocumentFa
     case 'Host': return checks.Host.Check(document) ? { kind: 'Host', declared: document } : faultsOf(checks.Host, document);
     case 'Network': return checks.Network.Check(document) ? { kind: 'Network', declared: document } : faultsOf(checks.Network, document);
     case 'Vm': return checks.Vm.Check(document) ? { kind: 'Vm', declared: document } : faultsOf(checks.Vm, document);
+    case 'VirtualRouter':
+      return checks.VirtualRouter.Check(document) ? { kind: 'VirtualRouter', declared: document } : faultsOf(checks.VirtualRouter, document);
     case 'Policy': return checks.Policy.Check(document) ? { kind: 'Policy', declared: document } : faultsOf(checks.Policy, document);
     default: return [kindFault(document['kind'])];
   }
@@ -67,8 +74,14 @@ function faultsOf(check: (typeof checks)[keyof typeof checks], document: unknown
   const schema: unknown = check.Type();
   const faults: DocumentFault[] = [];
   const choices = new Map<string, unknown[]>();
-  for (const { keyword, instancePath: path, schemaPath, params } of check.Errors(document)) {
-    const rule = at(schema, schemaPath.replace(/^#/, ''));
+  const errors = check.Errors(document).map((error) => ({ ...error, schemaPath: error.schemaPath.replace(/^#/, '') }));
+  for (const { keyword, instancePath: path, schemaPath, params } of errors) {
+    const union = unionOf(schemaPath, path, errors, schema, document);
+    if (union && union.alternative !== union.meant) {
+      if (union.meant === undefined) faults.push(union.fault);
+      continue;
+    }
+    const rule = at(schema, schemaPath);
     if (keyword === 'boolean') continue; // the same as additionalProperties, said of each key
     if (keyword === 'additionalProperties') {
       for (const key of strings(params, 'additionalProperties')) faults.push(keyFault(path + pointerStep(key), unknownKey(key, rule)));
@@ -92,6 +105,35 @@ function faultsOf(check: (typeof checks)[keyof typeof checks], document: unknown
   return faults.filter((a, i) => faults.findIndex((b) => b.path === a.path && b.message === a.message) === i);
 }
 
+interface Place {
+  readonly keyword: string;
+  readonly instancePath: string;
+  readonly schemaPath: string;
+}
+
+/**
+ * For an error within one alternative of a union of mappings: which alternative that is, and which one was meant, told by the key that it
+ * requires; what is wrong when none was. Undefined for all other errors.
+ */
+function unionOf(
+  schemaPath: string, path: string, errors: readonly Place[], schema: unknown, document: unknown,
+): { readonly alternative: number; readonly meant: number | undefined; readonly fault: DocumentFault } | undefined {
+  const [, within, alternative] = /^(.*)\/anyOf\/(\d+)(?:\/.*)?$/.exec(schemaPath) ?? [];
+  if (within === undefined) return undefined;
+  const union = errors.find((e) => e.keyword === 'anyOf' && e.schemaPath === within && `${path}/`.startsWith(`${e.instancePath}/`));
+  const value = union && at(document, union.instancePath);
+  const alternatives = at(schema, `${within}/anyOf`);
+  if (!union || !isRecord(value) || !Array.isArray(alternatives)) return undefined;
+  const keys = alternatives.map((one: unknown) => (isRecord(one) ? strings(one, 'required')[0] : undefined)).filter((key) => key !== undefined);
+  if (keys.length < alternatives.length) return undefined;
+  const meant = keys.findIndex((key) => Object.hasOwn(value, key));
+  const slip = Object.keys(value).map((key) => ({ key, near: nearest(key, keys) })).find(({ near }) => near !== undefined);
+  const fault = slip
+    ? keyFault(union.instancePath + pointerStep(slip.key), `unknown key ${shown(slip.key)}; did you mean ${slip.near ?? ''}?`)
+    : valueFault(union.instancePath, `${shown(value)} does not say which; add one of ${keys.join(', ')}`);
+  return { alternative: Number(alternative), meant: meant < 0 ? undefined : meant, fault };
+}
+
 function unknownKey(key: string, rule: unknown): string {
   const properties = at(rule, '/properties');
   const known = isRecord(properties) ? Object.keys(properties) : [];
@@ -103,14 +145,14 @@ function unknownKey(key: string, rule: unknown): string {
 /** The schema's own words, or what its rules come to. */
 function wanted(rule: unknown): string {
   if (!isRecord(rule)) return 'something else';
-  const { type, description, minimum, maximum, maxLength, maxItems } = rule;
+  const { type, description, minimum, maximum, maxLength, minItems, maxItems, minProperties } = rule;
   const range = typeof minimum === 'number' && typeof maximum === 'number' ? ` from ${minimum} to ${maximum}` : '';
   switch (type) {
     case 'integer': return `a whole number${range}`;
     case 'number': return `a number${range}`;
     case 'boolean': return 'true or false';
-    case 'array': return typeof maxItems === 'number' ? `a list of at most ${maxItems}` : 'a list';
-    case 'object': return 'a mapping';
+    case 'array': return typeof maxItems === 'number' ? `a list of ${typeof minItems === 'number' ? `${minItems} to` : 'at most'} ${maxItems}` : 'a list';
+    case 'object': return typeof minProperties === 'number' ? 'a mapping with something in it' : 'a mapping';
     case 'string':
       if (typeof description === 'string' && 'pattern' in rule) return quantities.get(rule['pattern']) ?? description;
       return typeof maxLength === 'number' ? `a text of at most ${maxLength} characters` : 'a text';

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { MigrationResource, MigrationSpec } from '../model/migration.ts';
 import type { Kind } from '../model/resource.ts';
 import type { VmResource } from '../model/vm-spec.ts';
-import { type Api, ApiError, type Applied, type ConsoleApi, type Declaration, type JoinToken, type Page, type ResourceOf, type WatchEvent } from './api.ts';
+import { type Api, ApiError, type Applied, type ConsoleApi, type Declaration, type Fault, type JoinToken, type Page, type ResourceOf, type WatchEvent } from './api.ts';
 import { Connection, type Request, type ServerAddress } from './http-connection.ts';
 import { CONSOLE_PROTOCOL, consolePath, kindPath } from './http-paths.ts';
 import { eventStream } from './http-stream.ts';
@@ -30,6 +30,11 @@ export class HttpClient implements Api, ConsoleApi {
 
   async apply(documents: readonly Declaration[], options: { readonly dryRun?: boolean } = {}): Promise<readonly Applied[]> {
     return this.#ask({ method: 'POST', path: `/v1/apply${options.dryRun ? '?dryRun=true' : ''}`, body: documents });
+  }
+
+  async check(documents: readonly Declaration[]): Promise<readonly Fault[]> {
+    const { warnings } = await this.#ask<{ readonly warnings: readonly Fault[] }>({ method: 'POST', path: '/v1/check', body: documents });
+    return warnings;
   }
 
   async get<K extends Kind>(kind: K, name: string): Promise<ResourceOf[K]> {
@@ -76,6 +81,10 @@ export class HttpClient implements Api, ConsoleApi {
 
   async stop(vm: string, options: { readonly force?: boolean } = {}): Promise<VmResource> {
     return this.#ask({ method: 'POST', path: `${kindPath('Vm', vm)}/stop${options.force ? '?force=true' : ''}` });
+  }
+
+  async announce(vm: string): Promise<VmResource> {
+    return this.#ask({ method: 'POST', path: `${kindPath('Vm', vm)}/announce` });
   }
 
   console(vm: string): Promise<Duplex> {

@@ -2,7 +2,7 @@
 import type { Kind } from '../model/resource.ts';
 
 export const plurals = {
-  Host: 'hosts', Network: 'networks', Vm: 'vms', Migration: 'migrations', Event: 'events', Policy: 'policies',
+  Host: 'hosts', Network: 'networks', Vm: 'vms', VirtualRouter: 'routers', Address: 'addresses', Migration: 'migrations', Event: 'events', Policy: 'policies',
 } as const satisfies Readonly<Record<Kind, string>>;
 
 /** Upgrade to this protocol (RFC 9110 §7.8), and the connection carries the bytes of a VM's serial port, both ways, and nothing else. */

@@ -5,12 +5,15 @@ import { MigrationSpec } from '../model/migration.ts';
 import { NetworkDeclaration, NetworkSpec } from '../model/network.ts';
 import { PolicyDeclaration, PolicySpec } from '../model/cluster-policy.ts';
 import { Labels, Name, closed, kinds } from '../model/resource.ts';
+import { VirtualRouterDeclaration, VirtualRouterSpec } from '../model/virtual-router.ts';
 import { VmDeclaration, VmSpec } from '../model/vm-spec.ts';
 
 /** Of any resource: migrations and events have longer names than what is declared. */
 const AnyName = Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,78}[a-z0-9])?$' });
 export const NameParameter = Type.Object({ name: AnyName }, closed);
 export type NameParameter = Static<typeof NameParameter>;
+/** Of an address: NETWORK/ADDRESS, in one piece of the path (`web%2F10.1.0.5`). */
+export const AddressParameter = Type.Object({ name: Type.String({ pattern: '^[^/]{1,40}/[0-9a-f.:]{2,45}$' }) }, closed);
 
 const Flag = Type.Union([Type.Literal('true'), Type.Literal('false')]);
 export const ListQuery = Type.Object(
@@ -42,7 +45,7 @@ export const ApplyBody = Type.Array(
 export type ApplyBody = Static<typeof ApplyBody>;
 
 export const TokenBody = Type.Object(
-  { ttl: Type.Integer({ minimum: 1000, maximum: 86_400_000, description: 'ms until it expires' }) }, closed,
+  { ttl: Type.Number({ description: 'ms until it expires, at most 24 h' }) }, closed,
 );
 export type TokenBody = Static<typeof TokenBody>;
 
@@ -68,14 +71,22 @@ const resource = (kind: (typeof kinds)[number], spec: TSchema) =>
   });
 export const resources = {
   Host: resource('Host', HostSpec), Network: resource('Network', NetworkSpec), Vm: resource('Vm', VmSpec),
+  VirtualRouter: resource('VirtualRouter', VirtualRouterSpec),
+  Address: Type.Object({
+    kind: Type.Literal('Address'), name: Type.String(), spec: Type.Object({ network: Type.String(), address: Type.String() }),
+    status: Type.Unknown(), revision: Type.Integer(),
+  }),
   Migration: resource('Migration', MigrationSpec), Policy: resource('Policy', PolicySpec),
   Event: resource('Event', Type.Object({
     at: Type.Number(), severity: Type.String(), about: Type.Unknown(), host: Type.Optional(Type.String()),
     reason: Type.String(), message: Type.String(),
+    evidence: Type.Optional(Type.Unknown({ description: 'of a virtual router\'s transition: what was known when it was decided' })),
   })),
 } as const;
 /** Documents that may be applied, for whoever reads the OpenAPI document. */
-export const declarations = { Host: HostDeclaration, Network: NetworkDeclaration, Vm: VmDeclaration, Policy: PolicyDeclaration } as const;
+export const declarations = {
+  Host: HostDeclaration, Network: NetworkDeclaration, Vm: VmDeclaration, VirtualRouter: VirtualRouterDeclaration, Policy: PolicyDeclaration,
+} as const;
 
 export const listOf = (item: TSchema) => Type.Object({ items: Type.Array(item) });
 const Change = Type.Union([Type.Literal('created'), Type.Literal('changed'), Type.Literal('unchanged')]);
@@ -84,12 +95,18 @@ export const Token = Type.Object({ token: Type.String(), expiresAt: Type.Number(
 export const Version = Type.Object({ version: Type.String() });
 export const Health = Type.Object({ status: Type.Literal('ok') });
 export const Joined = Type.Object({ ca: Type.String(), certificate: Type.String() });
-export const Acknowledged = Type.Object({ acknowledged: Type.Array(Type.String()) });
+export type Joined = Static<typeof Joined>;
+export const Acknowledged = Type.Object({
+  acknowledged: Type.Array(Type.String()),
+  transitions: Type.Optional(Type.Object({ pulse: Type.String(), sequence: Type.Integer() })),
+});
 
+const FaultSchema = Type.Object({ document: Type.Integer(), path: Type.String(), message: Type.String() });
+export const Checked = Type.Object({ warnings: Type.Array(FaultSchema) });
 export const ProblemSchema = Type.Object(
   {
     type: Type.String(), title: Type.String(), status: Type.Integer(), detail: Type.String(), code: Type.String(),
-    faults: Type.Optional(Type.Array(Type.Object({ document: Type.Integer(), path: Type.String(), message: Type.String() }))),
+    faults: Type.Optional(Type.Array(FaultSchema)),
   },
   { description: 'Problem details (RFC 9457)' },
 );

@@ -16,15 +16,12 @@ export class WatchView<K extends Kind> {
   #told: Set<string> | undefined = new Set();
   /** The id this connection was asked to go on after. */
   #after = 0;
-  /** The newest revision told on earlier connections: up to it this one may repeat what the reader knows, or knows newer. */
-  #newest = 0;
   #synced = false;
 
   /** A connection begins; `after` is the id it was asked to go on after. */
   connected(after: string | undefined): void {
     this.#told = new Set();
     this.#after = Number(after ?? 0);
-    this.#newest = Math.max(this.#after, ...this.#known.values());
   }
 
   /** What of this event is new to the reader. */
@@ -36,8 +33,7 @@ export class WatchView<K extends Kind> {
         if (this.#told) {
           this.#told.add(name);
           if (known === revision) return;
-        // Not later on: what changes in memory alone, as progress does, is told under one revision many times.
-        } else if (event.revision <= this.#newest && known >= revision) return;
+        } else if (known >= revision) return;
         this.#known.set(name, revision);
         yield event;
         return;

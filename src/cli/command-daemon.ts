@@ -1,6 +1,7 @@
 /** `godwit init`, `server`, `agent`, `agent join`: words into options; the work is control/'s and agent/'s. */
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { nameRule } from '../model/resource.ts';
 import { usageError } from './cli-error.ts';
 import type { JoinOptions, ListenAddress } from './daemon-options.ts';
 
@@ -39,8 +40,8 @@ export function joinOptions(url: string, { token, address, name, peerPort, state
   }
   // The label before the first dot: what `hostname -s` says.
   const called = name ?? (hostname().split('.')[0] ?? '').toLowerCase();
-  if (!/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/.test(called)) {
-    throw usageError(`${JSON.stringify(called)} is no name for a host: lower-case letters, digits and inner hyphens, at most 40; give one by --name`);
+  if (!new RegExp(nameRule.pattern).test(called)) {
+    throw usageError(`${JSON.stringify(called)} is no name for a host: ${nameRule.description}; give one by --name`);
   }
   return {
     url, token, address, stateDir, name: called,

@@ -1,18 +1,21 @@
 /** `godwit describe`: everything that is known of one thing, and what happened to it last. */
 import type { AnyResource, Api, ResourceOf } from '../api/api.ts';
 import type { Kind } from '../model/resource.ts';
-import { type Section, formatSections, sectionsOf, tableOrNone } from './description.ts';
+import { sectionsOf } from './description.ts';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 import { type Io, print, styleOfOut } from './io.ts';
 import { type Target, nameOf } from './kinds.ts';
 import { formatReceipt } from './receipt.ts';
 import { resourceTable, sorted } from './resource-table.ts';
+import { transitionLines } from './router-transitions.ts';
+import { type Section, formatSections, tableOrNone } from './section.ts';
 
 /** Read back this far for those about one thing … */
 const EVENTS_READ = 2000;
 /** … and this many are shown. */
 const EVENTS_SHOWN = 10;
 const MIGRATIONS_SHOWN = 5;
+const TRANSITIONS_SHOWN = 10;
 
 export async function describe(api: Api, io: Io, target: Target): Promise<ExitCode> {
   const { kind } = target;
@@ -24,9 +27,13 @@ export async function describe(api: Api, io: Io, target: Target): Promise<ExitCo
     sections.push({ title: 'Receipt', lines: formatReceipt(resource.status.receipt, undefined, styleOfOut(io)).split('\n') });
   }
   if (kind !== 'Event') {
-    const events = await api.list('Event', { last: EVENTS_READ });
+    // A router that is left alone has its last transition far back.
+    const events = await api.list('Event', kind === 'VirtualRouter' ? {} : { last: EVENTS_READ });
     const about = events.filter(({ spec }) => spec.about.kind === kind && spec.about.name === name);
-    sections.push(rows('Events', 'Event', sorted(about).slice(-EVENTS_SHOWN), now));
+    if (kind === 'VirtualRouter') {
+      sections.push({ title: "Transitions (times are the hosts' own)", lines: transitionLines(about, now, TRANSITIONS_SHOWN, styleOfOut(io)) });
+    }
+    sections.push(rows('Events', 'Event', sorted(about.filter(({ spec }) => spec.evidence === undefined)).slice(-EVENTS_SHOWN), now));
   }
   print(io, formatSections(sections).join('\n'));
   return exitCodes.fine;
@@ -35,8 +42,13 @@ export async function describe(api: Api, io: Io, target: Target): Promise<ExitCo
 /** What else hangs on it. */
 async function related(api: Api, { kind, name }: AnyResource, now: number): Promise<Section[]> {
   switch (kind) {
-    case 'Host':
-      return [rows('VMs', 'Vm', (await api.list('Vm')).filter(({ status }) => status?.placement?.host === name), now)];
+    case 'Host': {
+      const routers = (await api.list('VirtualRouter')).filter(({ spec }) => Object.hasOwn(spec.hosts, name));
+      return [
+        rows('VMs', 'Vm', (await api.list('Vm')).filter(({ status }) => status?.placement?.host === name), now),
+        ...(routers.length > 0 ? [rows('Routers', 'VirtualRouter', routers, now)] : []),
+      ];
+    }
     case 'Network':
       return [rows('VMs', 'Vm', (await api.list('Vm')).filter(({ spec }) => spec.nics?.some((nic) => nic.network === name)), now)];
     case 'Vm': {

@@ -3,6 +3,7 @@
 import type { AgentOptions } from '../agent/main.ts';
 import type { JoinOptions } from '../agent/membership.ts';
 import type { InitOptions, ListenAddress, ServerOptions } from '../control/main.ts';
+import type { PulseOptions } from '../pulse/main.ts';
 
 export type { JoinOptions, ListenAddress };
 
@@ -16,6 +17,7 @@ export interface Daemons {
   server(options: ServerOptions): Promise<unknown>;
   agent(options: AgentOptions): Promise<unknown>;
   join(options: JoinOptions): Promise<unknown>;
+  pulse(options: PulseOptions): Promise<unknown>;
   labUp(options: LabOptions): Promise<unknown>;
   labDown(): Promise<unknown>;
 }

@@ -1,42 +1,16 @@
 /** A resource as fields and sections, for `describe`. */
 import type { AnyResource, ResourceOf } from '../api/api.ts';
-import { movePolicy, silentAfter } from '../model/cluster-policy.ts';
+import { announcePolicy, movePolicy, silentAfter } from '../model/cluster-policy.ts';
+import { hostDefaults } from '../model/host.ts';
 import { unreachable } from '../base/error.ts';
-import { formatAge, formatTime } from './age.ts';
+import { addressSections, seenColumns } from './address-description.ts';
 import { reference } from './kinds.ts';
 import { outcomeOf } from './migration-outcome.ts';
 import { migrationState } from './resource-table.ts';
-import { type Column, formatTable, left, right } from './table.ts';
+import { routerSections } from './router-description.ts';
+import { type Section, ago, commas, fields, labels, tableOrNone } from './section.ts';
+import { left, right } from './table.ts';
 import { formatBytes, formatMs, formatRate, wrap } from './text.ts';
-
-export interface Section {
-  /** None for the first. */
-  readonly title?: string;
-  readonly lines: readonly string[];
-}
-
-/** Sections with an empty line between them, titles above indented lines. */
-export const formatSections = (sections: readonly Section[]): string[] =>
-  sections.filter(({ lines }) => lines.length > 0).flatMap(({ title, lines }, i) => [
-    ...(i > 0 ? [''] : []), ...(title === undefined ? lines : [`${title}:`, ...lines.map((line) => (line === '' ? '' : `  ${line}`))]),
-  ]);
-
-type Field = readonly [label: string, value: string | number | undefined];
-
-/** Undefined values are left out; long ones are wrapped below themselves. */
-function fields(all: readonly Field[]): string[] {
-  const known = all.filter(([, value]) => value !== undefined && value !== '');
-  const width = Math.max(0, ...known.map(([label]) => label.length + 3));
-  return known.flatMap(([label, value]) => wrap(String(value), `${label}:`.padEnd(width)));
-}
-
-const ago = (at: number | undefined, now: number): string | undefined =>
-  (at === undefined ? undefined : `${formatTime(at)} (${formatAge(now - at)} ago)`);
-const labels = ({ labels }: AnyResource): string => Object.entries(labels ?? {}).map(([k, v]) => `${k}=${v}`).join(' ');
-const commas = (words: readonly string[]): string => (words.length === 0 ? 'none' : words.join(', '));
-
-export const tableOrNone = (columns: readonly Column[], rows: readonly (readonly (string | number)[])[]): readonly string[] =>
-  (rows.length === 0 ? ['none'] : formatTable(columns, rows));
 
 /** Of the resource alone; `now` in ms since the epoch. */
 export function sectionsOf(resource: AnyResource, now: number): Section[] {
@@ -44,6 +18,8 @@ export function sectionsOf(resource: AnyResource, now: number): Section[] {
     case 'Host': return host(resource, now);
     case 'Network': return network(resource);
     case 'Vm': return vm(resource, now);
+    case 'VirtualRouter': return routerSections(resource, now);
+    case 'Address': return addressSections(resource, now);
     case 'Migration': return migration(resource, now);
     case 'Event': return event(resource, now);
     case 'Policy': return policy(resource);
@@ -57,9 +33,9 @@ function host(h: ResourceOf['Host'], now: number): Section[] {
     {
       lines: fields([
         ['Name', h.name], ['Labels', labels(h)], ['State', s?.state ?? 'never reported'], ['Last report', ago(s?.lastReport, now)],
-        ['Address', h.spec.address], ['Peer port', h.spec.peerPort ?? 7444],
-        ['Bandwidth', `${h.spec.maxBandwidth ?? '1Gbit/s'} for all moves, per direction`],
-        ['Moves', `${h.spec.moves ?? 2} at a time`],
+        ['Address', h.spec.address], ['Peer port', h.spec.peerPort ?? hostDefaults.peerPort],
+        ['Bandwidth', `${h.spec.maxBandwidth ?? hostDefaults.maxBandwidth} for all moves, per direction`],
+        ['Moves', `${h.spec.moves ?? hostDefaults.moves} at a time`],
       ]),
     },
     ...(s === undefined ? [] : [
@@ -91,6 +67,7 @@ const network = (n: ResourceOf['Network']): Section[] =>
 function vm(v: ResourceOf['Vm'], now: number): Section[] {
   const { spec, status: s } = v;
   const nics = (spec.nics ?? []).map((nic, i) => [i, nic.network, nic.mac, commas(nic.addresses ?? [])]);
+  const seen = seenColumns(s?.nics ?? [], spec.nics ?? []);
   const disks = (spec.disks ?? []).map((disk) => [disk.path, disk.format, disk.shared === false ? 'no' : 'yes']);
   return [
     {
@@ -104,7 +81,7 @@ function vm(v: ResourceOf['Vm'], now: number): Section[] {
         ['Kernel', spec.boot?.kernel], ['Initrd', spec.boot?.initrd],
       ]),
     },
-    { title: 'NICs', lines: tableOrNone([right('NIC'), left('NETWORK'), left('MAC'), left('ADDRESSES')], nics) },
+    { title: 'NICs', lines: tableOrNone([right('NIC'), left('NETWORK'), left('MAC'), left('ADDRESSES'), ...seen.columns], nics.map((nic, i) => [...nic, ...seen.cells(i)])) },
     { title: 'Disks', lines: tableOrNone([left('PATH'), left('FORMAT'), left('SHARED')], disks) },
   ];
 }
@@ -151,6 +128,7 @@ const event = (e: ResourceOf['Event'], now: number): Section[] => [{
 
 function policy({ name, spec }: ResourceOf['Policy']): Section[] {
   const moves = movePolicy(spec);
+  const announce = announcePolicy(spec);
   return [
     { lines: fields([['Name', name]]) },
     {
@@ -158,6 +136,7 @@ function policy({ name, spec }: ResourceOf['Policy']): Section[] {
         ['Last pass', `${formatMs(moves.lastPass)}; ${formatMs(moves.lastPassLate)} after ${formatMs(moves.patience)}`],
         ['Longest copy', formatMs(moves.maxCopy)],
         ['Longest pause', formatMs(moves.maxPause)], ['Longest emptying', formatMs(moves.maxEmptying)],
+        ['Announced', announce.count === 0 ? 'by the move alone' : `again ${announce.count} times after a move, the first after ${formatMs(announce.interval)}, the gaps doubled`],
         ['Drain', `until ${formatMs(moves.quiet)} without a frame, at most ${formatMs(moves.maxDrain)}`],
         ['Moves of one VM', `${moves.movesPerVm} in 3 minutes`],
       ]),

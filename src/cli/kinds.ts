@@ -14,6 +14,8 @@ export const kindWords: Readonly<Record<Kind, Words>> = {
   Host: { singular: 'host', plural: 'hosts', short: ['ho', 'no', 'node', 'nodes'] },
   Network: { singular: 'network', plural: 'networks', short: ['net', 'nets'] },
   Vm: { singular: 'vm', plural: 'vms', short: [] },
+  VirtualRouter: { singular: 'router', plural: 'routers', short: ['vr', 'virtualrouter', 'virtualrouters'] },
+  Address: { singular: 'address', plural: 'addresses', short: ['addr', 'addrs'] },
   Migration: { singular: 'migration', plural: 'migrations', short: ['mig', 'migs'] },
   Event: { singular: 'event', plural: 'events', short: ['ev'] },
   Policy: { singular: 'policy', plural: 'policies', short: ['pol'] },

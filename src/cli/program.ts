@@ -79,7 +79,17 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
     .action(({ file, dryRun }: { readonly file: readonly string[]; readonly dryRun?: boolean }) => ask(async (api) =>
       (await import('./command-apply.ts')).apply(api, io, file, { dryRun: dryRun ?? false })));
 
-  program.command('get').description('list hosts, networks, vms, migrations, events or policies')
+  const config = program.command('config').description('look at YAML files without applying them');
+  config.command('check').description('all that apply would refuse, and what is worth a second thought; changes nothing')
+    .argument('<file...>', 'files, or - for stdin')
+    .option('--offline', 'by the files alone: no server is asked, and what they refer to beyond themselves is not looked for')
+    .action(async (files: readonly string[], { offline }: { readonly offline?: boolean }) => {
+      const { checkConfig, offlineChecker } = await import('./command-config.ts');
+      if (offline) done(await checkConfig(offlineChecker(io), io, files));
+      else await ask((api) => checkConfig(api, io, files));
+    });
+
+  program.command('get').description('list hosts, networks, vms, routers, migrations, events or policies')
     .argument('<kind>').argument('[name]')
     .option('-o, --output <format>', 'table, wide, json or yaml', 'table')
     .option('-l, --selector <key=value>', 'only those with this label', gather, [])
@@ -111,7 +121,7 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
       await ask(async (api) => (await import('./command-delete.ts')).remove(api, io, target));
     });
 
-  const vm = program.command('vm').description('start, stop or watch a virtual machine');
+  const vm = program.command('vm').description('start or stop a virtual machine, or open its console');
   vm.command('start').argument('<name>').description('start it, where it was or where there is room')
     .action((name: string) => ask(async (api) => (await import('./command-vm.ts')).startVm(api, io, name)));
   vm.command('stop').argument('<name>').description('ask the guest to power down; end it when it has not after 30 s')
@@ -127,6 +137,9 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
     .option('--dry-run', 'plan it, say what would happen, and change nothing')
     .action((name: string, { to, wait, dryRun }: MigrateWords) => ask(async (api) =>
       (await import('./command-migrate.ts')).migrate(api, io, { vm: name, to, wait: wait ?? false, dryRun: dryRun ?? false })));
+
+  program.command('announce').description("tell neighbours and switches anew where a running VM's addresses are").argument('<vm>')
+    .action((name: string) => ask(async (api) => (await import('./command-vm.ts')).announceVm(api, io, name)));
 
   program.command('cancel').description('take a migration back; after it was handed over it is too late').argument('<migration>')
     .action((name: string) => ask(async (api) => (await import('./command-migrate.ts')).cancel(api, io, name)));
@@ -185,7 +198,8 @@ function addDaemons(program: Command, daemons: Daemons, io: Io): void {
 
   const agent = program.command('agent').description("run this host's agent, until it is told to end; VMs outlive it")
     .option(...STATE).option(...RUN)
-    .action(async ({ stateDir, runDir }: DaemonWords) => void (await daemons.agent({ stateDir, runDir })));
+    .option('--scripts <dir>', "virtual routers' tracking and notify scripts", '/etc/godwit/scripts')
+    .action(async ({ stateDir, runDir, scripts }: DaemonWords & { readonly scripts: string }) => void (await daemons.agent({ stateDir, runDir, scripts })));
   agent.command('join').description('make this host one of the cluster').argument('<url>', "the server's, like https://10.0.0.1:7443")
     .requiredOption('--token <token>', 'of godwit token create')
     .requiredOption('--address <ip>', "this host's, on the network that carries migrations")
@@ -197,6 +211,10 @@ function addDaemons(program: Command, daemons: Daemons, io: Io): void {
       await daemons.join(joinOptions(url, command.optsWithGlobals()));
       say(io, 'This host has joined. Next: godwit agent, or its unit in dist/systemd.');
     });
+
+  program.command('pulse', { hidden: true }).description("run this host's pulse, until it is told to end; the agent starts it by itself")
+    .option(...RUN)
+    .action(async ({ runDir }: Pick<DaemonWords, 'runDir'>) => void (await daemons.pulse({ runDir })));
 
   const lab = program.command('lab').description('a whole cluster on this machine, to try things on');
   lab.command('up').description('make it').option('--hosts <n>', 'how many', '2')

@@ -2,8 +2,10 @@
 import type { ResourceOf } from '../api/api.ts';
 import { movePolicy, silentAfter } from '../model/cluster-policy.ts';
 import type { Kind } from '../model/resource.ts';
+import { routerDefaults } from '../model/virtual-router.ts';
 import { formatAge } from './age.ts';
 import { reference } from './kinds.ts';
+import { effectiveIntervals, routerInterval, routerPriorities, routerState } from './router-state.ts';
 import { type Column, left, right } from './table.ts';
 import { formatBytes, formatMs, formatRate, oneLine } from './text.ts';
 
@@ -39,6 +41,12 @@ export function migrationReason({ status }: ResourceOf['Migration']): string | u
   return end ? undefined : status?.reason ?? status?.progress?.slow;
 }
 
+const holdersOf = ({ status }: ResourceOf['Address']) => status?.holders ?? [];
+function lastSeen(address: ResourceOf['Address']): number | undefined {
+  const seen = holdersOf(address).flatMap(({ last }) => last ?? []);
+  return seen.length === 0 ? undefined : Math.max(...seen);
+}
+
 const columns: { readonly [K in Kind]: readonly ResourceColumn<ResourceOf[K]>[] } = {
   Host: [
     col('NAME', (h) => h.name), col('STATE', (h) => h.status?.state), col('ADDRESS', (h) => h.spec.address),
@@ -58,6 +66,23 @@ const columns: { readonly [K in Kind]: readonly ResourceColumn<ResourceOf[K]>[] 
     wide('ADDRESSES', (v) => joined(v.spec.nics?.flatMap((nic) => nic.addresses ?? []))),
     wide('NETWORKS', (v) => joined(v.spec.nics?.map((nic) => nic.network))),
     wide('MIGRATION', (v) => v.status?.migration), wide('REASON', (v) => v.status?.reason),
+  ],
+  VirtualRouter: [
+    col('NAME', (r) => r.name), num('VRID', (r) => r.spec.vrid), col('ADDRESSES', (r) => joined(r.spec.addresses)),
+    col('ACTIVE-ON', (r) => joined(r.status?.active)), col('STATE', (r) => routerState(r).word),
+    num('INTERVAL', (r) => formatMs(routerInterval(r))), col('AGE', (r, now) => since(routerState(r).since, now)),
+    wide('EFFECTIVE', (r) => joined(effectiveIntervals(r))), wide('PRIORITIES', (r) => joined(routerPriorities(r))),
+    wide('VERSION', (r) => r.spec.version ?? routerDefaults.version), wide('REASON', (r) => routerState(r).text),
+  ],
+  Address: [
+    col('ADDRESS', (a) => a.spec.address), col('NETWORK', (a) => a.spec.network),
+    col('MAC', (a) => joined(holdersOf(a).map(({ mac }) => mac ?? '-'))),
+    col('VM/ROUTER', (a) => joined(holdersOf(a).map(({ vm, router }) => vm ?? router ?? '-'))),
+    col('HOST', (a) => joined(holdersOf(a).map(({ host }) => host ?? '-'))),
+    col('SEEN-BY', (a) => joined([...new Set(holdersOf(a).flatMap(({ seenBy }) => seenBy))].sort())),
+    col('LAST-SEEN', (a, now) => since(lastSeen(a), now)),
+    col('CONFLICT', (a) => ((a.status?.conflicts.length ?? 0) > 0 ? 'CONFLICT' : undefined)),
+    wide('EVIDENCE', (a) => joined(holdersOf(a).map(({ evidence }) => evidence))),
   ],
   Migration: [
     col('NAME', (m) => m.name), col('VM', (m) => m.spec.vm), col('FROM', (m) => m.status?.from), col('TO', (m) => m.spec.to),

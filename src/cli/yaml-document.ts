@@ -50,25 +50,24 @@ export function parseYaml(file: string, text: string): YamlFile {
       complaints.push({ file, ...at(pos[0]), path: '', message: words });
     }
     if (faults.length > 0 || document.contents === null || isEmpty(document)) continue;
-    const alias = tooManyAliases(document);
-    if (alias) complaints.push({ file, ...at(alias.offset), path: '', message: alias.message });
-    else documents.push({ file, value: document.toJS(), position: (pointer, key = false) => at(locate(document, pointer, key)) });
+    try {
+      const value: unknown = document.toJS();
+      documents.push({ file, value, position: (pointer, key = false) => at(locate(document, pointer, key)) });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : 'the aliases cannot be resolved';
+      complaints.push({ file, ...at(firstAlias(document)), path: '', message: `${message}; write it out instead` });
+    }
   }
   return { documents, complaints };
 }
 
 const isEmpty = ({ contents }: Document.Parsed): boolean => isScalar(contents) && contents.value === null;
 
-/** An alias bomb, or an alias to nothing: what `toJS` throws for. */
-function tooManyAliases(document: Document.Parsed): { readonly offset: number; readonly message: string } | undefined {
-  try {
-    document.toJS();
-    return undefined;
-  } catch (error) {
-    let offset = 0;
-    visit(document, { Alias: (_, node) => { offset = node.range?.[0] ?? 0; return visit.BREAK; } });
-    return { offset, message: `${error instanceof Error ? error.message : 'the aliases cannot be resolved'}; write it out instead` };
-  }
+/** The offset of where to look when `toJS` throws: an alias bomb, or an alias to nothing. */
+function firstAlias(document: Document.Parsed): number {
+  let offset = 0;
+  visit(document, { Alias: (_, node) => { offset = node.range?.[0] ?? 0; return visit.BREAK; } });
+  return offset;
 }
 
 /** The offset of what the pointer names. A mapping or list is where its key is: that is the line people look for. */

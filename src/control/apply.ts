@@ -4,18 +4,32 @@ import { ApiError } from '../api/api.ts';
 import { type Declared, checkDocument } from '../api/check-document.ts';
 import { nearest } from '../api/nearest.ts';
 import { silentAfter } from '../model/cluster-policy.ts';
+import type { HostSpec } from '../model/host.ts';
 import type { NetworkSpec } from '../model/network.ts';
+import { checkNetwork } from './network-check.ts';
 import { parseRate, parseSize } from '../model/quantity.ts';
+import type { VirtualRouterSpec } from '../model/virtual-router.ts';
 import { type VmSpec, VmSpecError, resolveVm } from '../model/vm-spec.ts';
+import { checkVirtualRouter } from '../policy/router-plan.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
 import type { Draft, View } from './draft.ts';
 import { invalid } from './errors.ts';
 import { record } from './events.ts';
-import type { Labels, Table, VmRecord } from './records.ts';
+import type { Labels, Table, Tables, VmRecord } from './records.ts';
+import { checkGuards } from './guards.ts';
 import { halted, ordered } from './vms.ts';
 import { isWantedRunning } from './vm-state.ts';
 
 type Complain = (document: number, path: string, message: string) => void;
+
+/** What documents may refer to: what is declared beside them, and what they declare themselves. */
+export interface Context {
+  readonly networks: ReadonlyMap<string, NetworkSpec>;
+  readonly routers: ReadonlyMap<string, VirtualRouterSpec>;
+  readonly hosts: ReadonlyMap<string, HostSpec>;
+  /** They are all there is to look at: that they refer to something else is no fault. */
+  readonly alone: boolean;
+}
 type Numbered = Declared & { readonly document: number };
 
 /** Less is a slip. Bytes. */
@@ -23,8 +37,8 @@ const LEAST_MEMORY = 2 ** 20;
 /** ms. */
 const LEAST_SILENCE = 100;
 
-/** Throws ApiError CONTROL_INVALID with every fault. `now`: ms since the epoch. */
-export function apply(draft: Draft, documents: readonly Declaration[], now: number): readonly Applied[] {
+/** Throws ApiError CONTROL_INVALID with every fault. `now`: ms since the epoch; `alone`: see Context. */
+export function apply(draft: Draft, documents: readonly Declaration[], now: number, alone = false): readonly Applied[] {
   const faults: Fault[] = [];
   const complain: Complain = (document, path, message) => faults.push({ document, path, message });
 
@@ -35,15 +49,29 @@ export function apply(draft: Draft, documents: readonly Declaration[], now: numb
     else for (const { path, message } of checked) complain(n, path, message);
   });
   twice(declared, complain);
-  const networks = new Map(draft.rows('networks').map(({ name, record: { spec } }) => [name, spec]));
-  for (const d of declared) if (d.kind === 'Network') networks.set(d.declared.name, d.declared.spec);
-  for (const d of declared) checkMeaning(draft, d, networks, complain);
+  const context = contextOf(draft, declared, alone);
+  for (const d of declared) checkMeaning(draft, d, context, complain);
   checkAddresses(draft, declared, complain);
+  checkGuards(draft, declared, complain);
 
   const applied = declared.map((d) => write(draft, d, now, complain));
   // Thrown out of the draft: what it has been written so far is not stored.
   if (faults.length > 0) throw invalid(faults.sort((a, b) => a.document - b.document));
   return applied;
+}
+
+/** `view`: with or without what is declared, which counts before what is there. */
+export function contextOf(view: View, declared: readonly Declared[], alone: boolean): Context {
+  const specs = <T extends 'hosts' | 'networks' | 'routers'>(table: T): [string, Tables[T]['spec']][] => view.rows(table).map(({ name, record: { spec } }) => [name, spec]);
+  const hosts = new Map(specs('hosts'));
+  const networks = new Map(specs('networks'));
+  const routers = new Map(specs('routers'));
+  for (const { kind, declared: d } of declared) {
+    if (kind === 'Host') hosts.set(d.name, d.spec);
+    else if (kind === 'Network') networks.set(d.name, d.spec);
+    else if (kind === 'VirtualRouter') routers.set(d.name, d.spec);
+  }
+  return { hosts, networks, routers, alone };
 }
 
 function twice(declared: readonly Numbered[], complain: Complain): void {
@@ -56,12 +84,12 @@ function twice(declared: readonly Numbered[], complain: Complain): void {
 }
 
 /** What the schema cannot know. */
-function checkMeaning(view: View, d: Numbered, networks: ReadonlyMap<string, NetworkSpec>, complain: Complain): void {
+function checkMeaning(view: View, d: Numbered, context: Context, complain: Complain): void {
   const { document } = d;
   switch (d.kind) {
     case 'Host': {
       const { name, spec } = d.declared;
-      if (!view.get('hosts', name)) {
+      if (!context.alone && !view.get('hosts', name)) {
         const meant = nearest(name, view.rows('hosts').map((h) => h.name));
         complain(document, '/name', `there is no host ${name}: ${meant === undefined ? '' : `did you mean ${meant}? `}a host comes by joining: \`godwit token create\`, then \`godwit agent join\` on it`);
       }
@@ -70,8 +98,9 @@ function checkMeaning(view: View, d: Numbered, networks: ReadonlyMap<string, Net
       return;
     }
     case 'Network': {
-      const { gateway } = d.declared.spec;
-      if (gateway !== undefined && !isAddress(gateway)) complain(document, '/spec/gateway', `${JSON.stringify(gateway)} is no IP address`);
+      const { name, spec } = d.declared;
+      if (spec.gateway !== undefined && !isAddress(spec.gateway)) complain(document, '/spec/gateway', `${JSON.stringify(spec.gateway)} is no IP address`);
+      checkNetwork(view, name, spec, context.networks, (path, message) => complain(document, path, message));
       return;
     }
     case 'Policy':
@@ -80,23 +109,39 @@ function checkMeaning(view: View, d: Numbered, networks: ReadonlyMap<string, Net
       return;
     case 'Vm': {
       const { name, spec } = d.declared;
-      checkVm(document, name, spec, networks, complain);
-      if (spec.host !== undefined && !view.get('hosts', spec.host)) {
-        const hosts = view.rows('hosts').map((h) => h.name);
-        const meant = nearest(spec.host, hosts);
-        complain(document, '/spec/host', `there is no host ${spec.host}: ${meant === undefined ? `name one of ${hosts.join(', ') || 'those that will have joined'}, or none` : `did you mean ${meant}?`}`);
-      }
+      checkVm(document, name, spec, context, complain);
+      if (spec.host !== undefined) checkHost(view, spec.host, document, '/spec/host', ', or none', context, complain);
       if (view.get('vms', name)?.deleting) complain(document, '/name', `${name} is being deleted: declare it anew when it is gone`);
+      return;
+    }
+    case 'VirtualRouter': {
+      const { name, spec } = d.declared;
+      for (const host of Object.keys(spec.hosts)) checkHost(view, host, document, `/spec/hosts/${host}`, '', context, complain);
+      for (const { severity, path, message } of checkVirtualRouter(name, spec, context.routers, addressesOf(spec, context))) {
+        if (severity === 'error') complain(document, path, message);
+      }
     }
   }
 }
 
-function checkVm(document: number, name: string, spec: VmSpec, networks: ReadonlyMap<string, NetworkSpec>, complain: Complain): void {
+function checkHost(view: View, host: string, document: number, path: string, orElse: string, { alone }: Context, complain: Complain): void {
+  if (alone || view.get('hosts', host)) return;
+  const hosts = view.rows('hosts').map((h) => h.name);
+  const meant = nearest(host, hosts);
+  complain(document, path, `there is no host ${host}: ${meant === undefined ? `name one of ${hosts.join(', ') || 'those that will have joined'}${orElse}` : `did you mean ${meant}?`}`);
+}
+
+/** Undefined while some of its hosts are not known: that is told for itself. */
+export function addressesOf(spec: VirtualRouterSpec, { hosts }: Context): ((host: string) => string | undefined) | undefined {
+  return Object.keys(spec.hosts).every((host) => hosts.has(host)) ? (host) => hosts.get(host)?.address : undefined;
+}
+
+function checkVm(document: number, name: string, spec: VmSpec, { networks, alone }: Context, complain: Complain): void {
   if (parseSize(spec.memory) < LEAST_MEMORY) complain(document, '/spec/memory', `${spec.memory} is too little for any guest`);
   // One NIC after the other: each is told for itself, and a network that is not there does not hide the next fault.
   (spec.nics ?? []).forEach((nic, n) => {
     const network = networks.get(nic.network);
-    if (!network) {
+    if (!network && !alone) {
       const meant = nearest(nic.network, [...networks.keys()]);
       complain(document, `/spec/nics/${n}/network`, `there is no network ${nic.network}: ${meant === undefined ? `declare it, or name one of ${[...networks.keys()].join(', ') || 'those you declare'}` : `did you mean ${meant}?`}`);
     }
@@ -166,13 +211,19 @@ function write(draft: Draft, d: Numbered, now: number, complain: Complain): Appl
       });
     }
     case 'Network': return put(draft, 'networks', d, now, () => draft.put('networks', d.declared.name, { ...labelsOf(d), spec: d.declared.spec }));
+    case 'VirtualRouter': {
+      return put(draft, 'routers', d, now, () => {
+        const { labels: _, ...rest } = draft.get('routers', d.declared.name) ?? {};
+        draft.put('routers', d.declared.name, { ...rest, ...labelsOf(d), spec: d.declared.spec });
+      });
+    }
     case 'Policy': return put(draft, 'policies', d, now, () => draft.put('policies', d.declared.name, { ...labelsOf(d), spec: d.declared.spec }));
     case 'Vm': return put(draft, 'vms', d, now, () => writeVm(draft, d.declared.name, d.declared.spec, labelsOf(d), now, (message) => complain(d.document, '/spec/running', message)));
     default: return d satisfies never;
   }
 }
 
-function put(draft: Draft, table: Extract<Table, 'hosts' | 'networks' | 'vms' | 'policies'>, { kind, declared: { name } }: Numbered, now: number, store: () => void): Applied {
+function put(draft: Draft, table: Extract<Table, 'hosts' | 'networks' | 'vms' | 'routers' | 'policies'>, { kind, declared: { name } }: Numbered, now: number, store: () => void): Applied {
   const before = draft.get(table, name);
   store();
   const change = before === undefined ? 'created' : draft.get(table, name) === before ? 'unchanged' : 'changed';

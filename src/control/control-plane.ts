@@ -20,8 +20,8 @@ export interface ControlPlane extends Api {
   /** The whole of it at once, then again whenever it changed, until aborted. */
   wanted(host: string, signal: AbortSignal): AsyncIterable<Wanted>;
   /**
-   * Spends the token and makes the Host. Throws ApiError: CONTROL_TOKEN_INVALID (unknown, used or expired: told apart to nobody
-   * but the server's log), CONTROL_HOST_EXISTS.
+   * Spends the token and makes the Host. Throws ApiError: CONTROL_INVALID, CONTROL_TOKEN_INVALID (which of its reasons is told to
+   * nobody but the server's log), CONTROL_HOST_EXISTS.
    */
   admit(host: string, spec: HostSpec, tokenId: string, secret: string): Promise<void>;
 }

@@ -1,12 +1,13 @@
 /** What the control plane refuses, each with its code (docs/ERRORS.md), HTTP status, and what to do. */
 import { ApiError, type Fault } from '../api/api.ts';
+import { plurals } from '../api/http-paths.ts';
 import { nearest } from '../api/nearest.ts';
 import type { Kind } from '../model/resource.ts';
 
 /** `known`: the names of those there are. */
 export function notFound(kind: Kind, name: string, known: readonly string[] = []): ApiError {
   const meant = nearest(name, known);
-  const look = `\`godwit get ${plural(kind)}\` shows those there are`;
+  const look = `\`godwit get ${plurals[kind]}\` shows those there are`;
   return new ApiError(404, 'CONTROL_NOT_FOUND', `There is no ${kind} ${name}: ${meant === undefined ? '' : `did you mean ${meant}? `}${look}`);
 }
 export const invalid = (faults: readonly Fault[]): ApiError =>
@@ -19,8 +20,9 @@ export const sameHost = (vm: string, host: string): ApiError =>
   new ApiError(409, 'CONTROL_SAME_HOST', `${vm} runs on ${host} already: name another host`);
 export const vmMoving = (vm: string, migration: string): ApiError =>
   new ApiError(409, 'CONTROL_VM_MOVING', `${vm} is in the hands of ${migration}: wait until that has ended, or \`godwit cancel ${migration}\``);
-export const vmNotRunning = (vm: string, how: string): ApiError =>
-  new ApiError(409, 'CONTROL_VM_NOT_RUNNING', `${vm} does not run (${how}): only a running VM can be moved. \`godwit vm start ${vm}\` starts it`);
+/** `done`: what cannot be done with it. */
+export const vmNotRunning = (vm: string, how: string, done = 'moved'): ApiError =>
+  new ApiError(409, 'CONTROL_VM_NOT_RUNNING', `${vm} does not run (${how}): only a running VM can be ${done}. \`godwit vm start ${vm}\` starts it`);
 export const vmStopping = (vm: string): ApiError =>
   new ApiError(409, 'CONTROL_VM_STOPPING', `${vm} is still being stopped: start it when it is (\`godwit get vms --watch\`), or \`godwit vm stop --force ${vm}\` first`);
 export const vmUnknown = (vm: string, reason: string): ApiError =>
@@ -45,5 +47,3 @@ export const agentEarly = (host: string): ApiError =>
 export const tokenTtl = (): ApiError => new ApiError(400, 'CONTROL_TOKEN_TTL', 'A join token is valid for more than nothing and at most 24 h: give another --ttl');
 export const alreadyInitialized = (stateDir: string): ApiError =>
   new ApiError(409, 'CONTROL_ALREADY_INITIALIZED', `${stateDir} has a cluster already: start it with \`godwit server\`, or give another --state-dir`);
-
-export const plural = (kind: Kind): string => (kind === 'Policy' ? 'policies' : `${kind.toLowerCase()}s`);

@@ -6,7 +6,7 @@ import { silentAfter } from '../model/cluster-policy.ts';
 import type { HostSpec, HostStatus } from '../model/host.ts';
 import { secretMatches } from '../trust/join-token.ts';
 import type { Draft } from './draft.ts';
-import { hostExists, hostUnknown, inUse, notFound, tokenInvalid } from './errors.ts';
+import { hostExists, hostUnknown, inUse, notFound } from './errors.ts';
 import { record } from './events.ts';
 import type { Liveness } from './liveness.ts';
 import { hostOf, policyOf } from './lookup.ts';
@@ -22,14 +22,21 @@ const NO_RESTART = 12;
 /** `early`: another agent under this name lives. `duplicate`: it has been replaced by a later one. */
 export type Verdict = 'new' | 'old' | 'early' | 'duplicate';
 
-/** Spends the token and makes the host. `now`: ms since the epoch. */
-export function admitHost(draft: Draft, name: string, spec: HostSpec, token: { readonly id: string; readonly secret: string }, now: number): void {
+/**
+ * Spends the token and makes the host; or changes nothing and gives what is wrong with the token, in words for the log. `now`: ms since
+ * the epoch. Throws ApiError CONTROL_HOST_EXISTS.
+ */
+export function admitHost(draft: Draft, name: string, spec: HostSpec, token: { readonly id: string; readonly secret: string }, now: number): string | undefined {
   const known = draft.get('tokens', token.id);
-  if (!known || known.expiresAt <= now || !secretMatches(token.secret, known.hash)) throw tokenInvalid();
+  // Used and expired ones are not kept.
+  if (!known) return 'there is none of this id: used, expired, or never made here';
+  if (known.expiresAt <= now) return 'it has expired';
+  if (!secretMatches(token.secret, known.hash)) return 'its secret is wrong';
   if (draft.get('hosts', name)) throw hostExists(name);
   draft.delete('tokens', token.id);
   draft.put('hosts', name, { spec });
   tell(draft, name, now, 'info', 'HostJoined', `${name} has joined`);
+  return undefined;
 }
 
 export function removeHost(draft: Draft, name: string, now: number): void {
@@ -39,6 +46,9 @@ export function removeHost(draft: Draft, name: string, now: number): void {
     if (status.placement?.host === name && status.state !== 'stopped' && status.state !== 'failed') {
       throw inUse('Host', name, `${vm} is there (${status.state}): move or stop it first`);
     }
+  }
+  for (const { name: router, record: { spec } } of draft.rows('routers')) {
+    if (Object.hasOwn(spec.hosts, name)) throw inUse('Host', name, `router ${router} names it: take that out of its declaration first`);
   }
   for (const { name: migration, record: m } of draft.rows('migrations')) {
     if (!m.status.end && [m.status.from, m.spec.to].includes(name)) throw inUse('Host', name, `${migration} has not ended: wait for it, or cancel it`);

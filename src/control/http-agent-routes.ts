@@ -68,7 +68,7 @@ export function agentRoutes(app: FastifyInstance, { control, authority, clock, e
       // First, for it can fail: a token is not spent on a request that cannot be granted. It is given away only when the token was good.
       const certificate = await authority.issueAgent(body.request, body.name, clock.now());
       await control.admit(body.name, body.spec, body.tokenId, body.secret);
-      log.info({ host: body.name }, 'a host has joined');
+      log.info({ host: body.name, token: body.tokenId }, 'a host has joined');
       return reply.code(201).send({ ca: authority.certificate, certificate });
     },
   );

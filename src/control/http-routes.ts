@@ -4,7 +4,7 @@ import { Type, type TSchema } from 'typebox';
 import { ApiError, type Page, type WatchEvent } from '../api/api.ts';
 import { plurals } from '../api/http-paths.ts';
 import {
-  AppliedList, ApplyBody, ApplyQuery, Health, ListQuery, NameParameter, NoQuery, ProblemSchema, StopQuery, Token, TokenBody, Version,
+  AddressParameter, AppliedList, ApplyBody, ApplyQuery, Checked, Health, ListQuery, NameParameter, NoQuery, ProblemSchema, StopQuery, Token, TokenBody, Version,
   listOf, resources,
 } from '../api/http-schemas.ts';
 import { formatSse } from '../api/sse.ts';
@@ -33,6 +33,10 @@ export function adminRoutes(app: FastifyInstance, { control, ending, version }: 
     '/v1/apply', { bodyLimit: LARGEST_APPLY, schema: { body: ApplyBody, querystring: ApplyQuery, response: answers(200, AppliedList) } },
     ({ body, query }) => control.apply(body, { dryRun: query.dryRun === 'true' }),
   );
+  app.post<{ Body: ApplyBody }>(
+    '/v1/check', { bodyLimit: LARGEST_APPLY, schema: { body: ApplyBody, querystring: NoQuery, response: answers(200, Checked) } },
+    async ({ body }) => ({ warnings: await control.check(body) }),
+  );
   app.post<{ Body: MigrationSpec }>(
     '/v1/migrations', { schema: { body: MigrationSpec, querystring: NoQuery, response: answers(201, resources.Migration) } },
     async ({ body }, reply) => reply.code(201).send(await control.migrate(body)),
@@ -44,6 +48,10 @@ export function adminRoutes(app: FastifyInstance, { control, ending, version }: 
   app.post<{ Params: NameParameter }>(
     '/v1/vms/:name/start', { schema: { params: NameParameter, querystring: NoQuery, response: answers(200, resources.Vm) } },
     ({ params }) => control.start(params.name),
+  );
+  app.post<{ Params: NameParameter }>(
+    '/v1/vms/:name/announce', { schema: { params: NameParameter, querystring: NoQuery, response: answers(200, resources.Vm) } },
+    ({ params }) => control.announce(params.name),
   );
   app.post<{ Params: NameParameter; Querystring: StopQuery }>(
     '/v1/vms/:name/stop', { schema: { params: NameParameter, querystring: StopQuery, response: answers(200, resources.Vm) } },
@@ -64,12 +72,13 @@ function resourceRoutes(app: FastifyInstance, control: ControlPlane, kind: Kind,
     await watch(control, kind, reply, ending, after);
     return reply;
   });
+  const params = kind === 'Address' ? AddressParameter : NameParameter;
   app.get<{ Params: NameParameter }>(
-    `${path}/:name`, { schema: { params: NameParameter, querystring: NoQuery, response: answers(200, resources[kind]) } },
+    `${path}/:name`, { schema: { params, querystring: NoQuery, response: answers(200, resources[kind]) } },
     ({ params }) => control.get(kind, params.name),
   );
   app.delete<{ Params: NameParameter }>(
-    `${path}/:name`, { schema: { params: NameParameter, querystring: NoQuery, response: answers(204, Type.Null()) } },
+    `${path}/:name`, { schema: { params, querystring: NoQuery, response: answers(204, Type.Null()) } },
     async ({ params }, reply) => {
       await control.remove(kind, params.name);
       return reply.code(204).send();

@@ -2,10 +2,11 @@
  * What is only in memory: when each agent was last heard, by the monotonic clock, and what of its reports is not worth a write. A
  * server that starts knows nothing of it, and says nothing about anybody until it has listened for long enough.
  */
-import type { AgentReport } from '../api/agent-protocol.ts';
+import type { AddressesReport, AgentReport } from '../api/agent-protocol.ts';
 import { type Milliseconds, ms } from '../base/units.ts';
 import type { HostStatus } from '../model/host.ts';
 import type { MigrationProgress } from '../model/migration.ts';
+import type { VirtualRouterStatus } from '../model/virtual-router.ts';
 
 interface Heard {
   readonly report: AgentReport;
@@ -20,8 +21,10 @@ export class Liveness {
   readonly #progress = new Map<string, MigrationProgress>();
   readonly #asked = new Map<string, AgentReport | undefined>();
   readonly #refusals = new Map<string, number>();
-  /** `host vm`, of VMs that nobody declared. */
-  readonly #strangers = new Set<string>();
+  /** By host: VMs that run there, nobody declared, and an alarm has told of. */
+  readonly #undeclared = new Map<string, ReadonlySet<string>>();
+  /** Routers of which several hosts say they are Active, and since when. Monotonic. */
+  readonly #contested = new Map<string, Milliseconds>();
   /** Nobody is silent for longer than since then. */
   #listening: Milliseconds;
 
@@ -72,6 +75,26 @@ export class Liveness {
     return !heard || status.state === 'silent' || heard.report.host.agent.instance !== status.agent.instance ? status : { ...status, ...heard.report.host, lastReport: heard.time };
   }
 
+  /** `status` of this router with what was heard last of each host that is not unknown. */
+  freshRouter(name: string, status: VirtualRouterStatus): VirtualRouterStatus {
+    const hosts = Object.entries(status.hosts).map(([host, shown]) => {
+      const heard = this.#heard.get(host)?.report.routers;
+      return [host, shown.state !== 'unknown' && heard && Object.hasOwn(heard, name) ? heard[name] ?? shown : shown] as const;
+    });
+    return { ...status, hosts: Object.fromEntries(hosts) };
+  }
+
+  /** For how long it has been so by now; `now` monotonic. */
+  contested(router: string, now: Milliseconds): Milliseconds {
+    const since = this.#contested.get(router) ?? now;
+    this.#contested.set(router, since);
+    return ms(now - since);
+  }
+
+  settled(router: string): void {
+    this.#contested.delete(router);
+  }
+
   /** The host that said last that it has this VM; undefined when none did. */
   hostOf(vm: string): string | undefined {
     for (const [host, { report }] of this.#heard) {
@@ -80,12 +103,23 @@ export class Liveness {
     return undefined;
   }
 
-  /** True the first time that this is asked of them. */
-  isNews(host: string, vm: string): boolean {
-    const key = `${host} ${vm}`;
-    if (this.#strangers.has(key)) return false;
-    this.#strangers.add(key);
-    return true;
+  knowsUndeclared(host: string, vm: string): boolean {
+    return this.#undeclared.get(host)?.has(vm) ?? false;
+  }
+
+  /** All of this host that run there now, once what tells of them is stored. */
+  toldUndeclared(host: string, vms: ReadonlySet<string>): void {
+    this.#undeclared.set(host, vms);
+  }
+
+  /** Of every host whose agent looks; `time`: of the report, ms since the epoch. */
+  addresses(): readonly { readonly host: string; readonly time: number; readonly addresses: AddressesReport }[] {
+    return [...this.#heard].flatMap(([host, { report: { addresses }, time }]) => (addresses ? [{ host, time, addresses }] : []));
+  }
+
+  /** What this host reported of addresses last. */
+  addressesOf(host: string): AddressesReport | undefined {
+    return this.#heard.get(host)?.report.addresses;
   }
 
   progress(migration: string): MigrationProgress | undefined {
@@ -94,5 +128,6 @@ export class Liveness {
 
   forget(host: string): void {
     this.#heard.delete(host);
+    this.#undeclared.delete(host);
   }
 }

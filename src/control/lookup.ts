@@ -3,6 +3,17 @@ import type { PolicySpec } from '../model/cluster-policy.ts';
 import type { View } from './draft.ts';
 import type { MigrationRecord, Row } from './records.ts';
 
+export interface NicName {
+  readonly vm: string;
+  readonly nic: number;
+}
+
+/** Whose NIC has this MAC: by network and MAC. */
+export function nicsOf(view: View): ReadonlyMap<string, NicName> {
+  return new Map(view.rows('vms').flatMap(({ name: vm, record: { spec } }) =>
+    (spec.nics ?? []).map(({ network, mac }, nic) => [`${network} ${mac.toLowerCase()}`, { vm, nic }])));
+}
+
 /** The migration of this VM that has not ended; there is at most one. */
 export function livingMigration(view: View, vm: string): Row<MigrationRecord> | undefined {
   return view.rows('migrations').findLast(({ record: m }) => m.spec.vm === vm && !m.status.end);

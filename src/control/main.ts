@@ -71,24 +71,27 @@ export async function runServer({ stateDir, runDir, listen, signal }: ServerOpti
     const store = SqliteStore.open(join(serverDir(stateDir), 'store.db'), { clock: systemClock });
     try {
       const plane = await openControlPlane(store, { clock: systemClock, log, random: (length) => randomBytes(length), caCertificate: authority.certificate });
-      const http = await startHttp(plane, { socketPath: join(runDir, 'godwit.sock'), authority, log, ...(listen ? { tls: { ...listen, identity: live.current } } : {}) });
-      live.onRenewed((renewed) => {
-        http.useIdentity(renewed);
-        log.info('The server\'s certificate was renewed');
-      });
-      const renewing = new AbortController();
-      const renewed = keepRenewed({
-        identity: live, clock: systemClock, signal: renewing.signal,
-        renew: (old) => renewServer(stateDir, authority, old, systemClock),
-        onFailure: (error) => log.error({ error: formatError(error) }, 'The server\'s certificate could not be renewed; it is tried again'),
-      });
-      log.info({ stateDir, socket: join(runDir, 'godwit.sock'), port: http.port }, 'The server begins');
-      await told.end;
-      log.info('The server ends; agents and VMs run on');
-      renewing.abort();
-      await renewed;
-      await http.close();
-      await plane.close();
+      try {
+        const http = await startHttp(plane, { socketPath: join(runDir, 'godwit.sock'), authority, log, ...(listen ? { tls: { ...listen, identity: live.current } } : {}) });
+        live.onRenewed((renewed) => {
+          http.useIdentity(renewed);
+          log.info('The server\'s certificate was renewed');
+        });
+        const renewing = new AbortController();
+        const renewed = keepRenewed({
+          identity: live, clock: systemClock, signal: renewing.signal,
+          renew: (old) => renewServer(stateDir, authority, old, systemClock),
+          onFailure: (error) => log.error({ error: formatError(error) }, 'The server\'s certificate could not be renewed; it is tried again'),
+        });
+        log.info({ stateDir, socket: join(runDir, 'godwit.sock'), port: http.port }, 'The server begins');
+        await told.end;
+        log.info('The server ends; agents and VMs run on');
+        renewing.abort();
+        await renewed;
+        await http.close();
+      } finally {
+        await plane.close();
+      }
     } finally {
       await store.close();
     }

@@ -5,7 +5,7 @@
 import { Compile } from 'typebox/compile';
 import { Type } from 'typebox';
 import type { AgentReport, ReportAnswer, Wanted } from '../api/agent-protocol.ts';
-import type { Applied, Declaration, JoinToken, Page, ResourceOf, WatchEvent } from '../api/api.ts';
+import type { Applied, Declaration, Fault, JoinToken, Page, ResourceOf, WatchEvent } from '../api/api.ts';
 import type { Clock } from '../base/clock.ts';
 import { formatError } from '../base/error.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
@@ -15,21 +15,27 @@ import { type Kind, Name } from '../model/resource.ts';
 import type { VmResource } from '../model/vm-spec.ts';
 import type { Store } from '../store/store.ts';
 import { caHash, formatJoinToken, hashSecret, makeJoinToken } from '../trust/join-token.ts';
+import { hearConflicts } from './address-conflicts.ts';
+import { Addresses } from './addresses.ts';
 import { apply } from './apply.ts';
 import { Cluster } from './cluster.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { Draft } from './draft.ts';
-import { agentDuplicate, agentEarly, hostUnknown, invalid, notFound, tokenTtl } from './errors.ts';
+import { agentDuplicate, agentEarly, hostUnknown, invalid, notFound, tokenInvalid, tokenTtl } from './errors.ts';
 import { cutEvents } from './events.ts';
 import { admitHost, dropTokens, hearHost, noticeSilence, refreshHosts } from './hosts.ts';
 import { Liveness } from './liveness.ts';
 import { type Random, acknowledged, cancel, hearMoves, migrate, refreshProgress } from './migrations.ts';
 import { MoveHistory } from './move-history.ts';
 import { reconcile } from './reconcile.ts';
+import type { Row, Table, Tables } from './records.ts';
 import { remove } from './remove.ts';
 import { freshened, resource, tableOf } from './resources.ts';
-import { hearVms, start, stop } from './vms.ts';
+import { hearRouters, refreshRouters } from './routers.ts';
+import { hearTransitions, storedTransition } from './transitions.ts';
+import { announce, hearVms, start, stop } from './vms.ts';
 import { wantedOf } from './wanted.ts';
+import { warningsOf } from './warnings.ts';
 import { watch } from './watch.ts';
 
 export interface Log {
@@ -73,6 +79,7 @@ class Plane implements OpenControlPlane {
   readonly #cluster: Cluster;
   readonly #options: ControlOptions;
   readonly #live: Liveness;
+  readonly #addresses: Addresses;
   readonly #history = new MoveHistory();
   readonly #stop = new AbortController();
   readonly #ticking: Promise<void>;
@@ -82,6 +89,7 @@ class Plane implements OpenControlPlane {
     this.#cluster = cluster;
     this.#options = options;
     this.#live = new Liveness(options.clock.monotonic());
+    this.#addresses = new Addresses(this.#live, options.clock);
     this.#ticking = this.#tick();
   }
 
@@ -96,9 +104,15 @@ class Plane implements OpenControlPlane {
     return this.#change((draft) => apply(draft, documents, this.#time()));
   }
 
+  async check(documents: readonly Declaration[]): Promise<readonly Fault[]> {
+    const draft = this.#cluster.draft();
+    apply(draft, documents, this.#time());
+    return warningsOf(draft, documents, this.#live);
+  }
+
   async get<K extends Kind>(kind: K, name: string): Promise<ResourceOf[K]> {
-    const row = this.#cluster.row(tableOf[kind], name);
-    if (!row) throw notFound(kind, name, this.#cluster.rows(tableOf[kind]).map((other) => other.name));
+    const row = kind === 'Address' ? this.#rows(tableOf[kind]).find((r) => r.name === name) : this.#cluster.row(tableOf[kind], name);
+    if (!row) throw notFound(kind, name, this.#rows(tableOf[kind]).map((other) => other.name));
     return resource(kind, freshened(tableOf[kind], row, this.#live));
   }
 
@@ -106,13 +120,16 @@ class Plane implements OpenControlPlane {
   async list<K extends Kind>(kind: K, { labels = {}, last }: Page = {}): Promise<readonly ResourceOf[K][]> {
     const table = tableOf[kind];
     const wanted = Object.entries(labels);
-    const rows = this.#cluster.rows(table).filter(({ record }) => wanted.every(([key, value]) => 'labels' in record && record.labels?.[key] === value));
+    const rows = this.#rows(table).filter(({ record }) => wanted.every(([key, value]) => 'labels' in record && record.labels?.[key] === value));
     const ordered = kind === 'Event' || kind === 'Migration' ? rows : rows.toSorted((a, b) => (a.name < b.name ? -1 : 1));
     return ordered.slice(last === undefined ? 0 : Math.max(0, ordered.length - last)).map((row) => resource(kind, freshened(table, row, this.#live)));
   }
 
   watch<K extends Kind>(kind: K, signal: AbortSignal, after?: number): AsyncIterable<WatchEvent<K>> {
-    return watch(this.#store, this.#cluster, kind, AbortSignal.any([signal, this.#stop.signal]), after);
+    const until = AbortSignal.any([signal, this.#stop.signal]);
+    // Addresses are events of that kind.
+    if (kind === 'Address') return this.#addresses.watch(this.#cluster, until) as AsyncIterable<WatchEvent<Kind>> as AsyncIterable<WatchEvent<K>>;
+    return watch(this.#store, this.#cluster, kind, until, after);
   }
 
   async remove(kind: Kind, name: string): Promise<void> {
@@ -139,6 +156,11 @@ class Plane implements OpenControlPlane {
     return this.get('Vm', vm);
   }
 
+  async announce(vm: string): Promise<VmResource> {
+    await this.#change((draft) => announce(draft, vm, this.#time()));
+    return this.get('Vm', vm);
+  }
+
   async createToken(ttl: number): Promise<JoinToken> {
     if (!(ttl > 0 && ttl <= LONGEST_TTL)) throw tokenTtl();
     const parts = makeJoinToken(this.#options.random, caHash(this.#options.caCertificate));
@@ -152,26 +174,34 @@ class Plane implements OpenControlPlane {
     if (!JoiningHost.Check(joining)) {
       throw invalid(JoiningHost.Errors(joining).map(({ instancePath, message }) => ({ document: 0, path: instancePath, message })));
     }
-    await this.#change((draft) => admitHost(draft, host, spec, { id: tokenId, secret }, this.#time()));
+    const reason = await this.#change((draft) => admitHost(draft, host, spec, { id: tokenId, secret }, this.#time()));
+    if (reason !== undefined) {
+      this.#options.log?.warn({ host, token: tokenId, reason }, 'A join token was refused');
+      throw tokenInvalid();
+    }
   }
 
   async report(host: string, report: AgentReport): Promise<ReportAnswer> {
-    const verdict = await this.#change((draft) => {
+    const { verdict, undeclared } = await this.#change((draft) => {
       const time = this.#time();
-      const heard = hearHost(draft, host, report, this.#live, { at: this.#options.clock.monotonic(), time });
-      if (heard === 'new') {
-        // Moves first: what they decide says which placement of a VM counts.
-        hearMoves(draft, host, report.moves, time);
-        hearVms(draft, host, report.vms, this.#live, time);
-      }
-      return heard;
+      const verdict = hearHost(draft, host, report, this.#live, { at: this.#options.clock.monotonic(), time });
+      if (verdict !== 'new') return { verdict };
+      // Moves first: what they decide says which placement of a VM counts.
+      hearMoves(draft, host, report.moves, time);
+      hearTransitions(draft, host, report.transitions ?? [], time);
+      hearRouters(draft, host, report.routers, time);
+      hearConflicts(draft, host, report.addresses, time);
+      return { verdict, undeclared: hearVms(draft, host, report.vms, this.#live, time) };
     });
+    // Only now is the alarm about them on the disk.
+    if (undeclared) this.#live.toldUndeclared(host, undeclared);
     if (verdict === 'early') throw agentEarly(host);
     if (verdict === 'duplicate') {
       this.#options.log?.warn({ host, instance: report.instance }, 'A report of an agent that a newer one has replaced was refused');
       throw agentDuplicate(host);
     }
-    return { acknowledged: acknowledged(this.#cluster, report.moves) };
+    const transitions = storedTransition(this.#cluster, host, report.transitions ?? []);
+    return { acknowledged: acknowledged(this.#cluster, report.moves), ...(transitions ? { transitions } : {}) };
   }
 
   async *wanted(host: string, signal: AbortSignal): AsyncGenerator<Wanted, void, undefined> {
@@ -185,6 +215,12 @@ class Plane implements OpenControlPlane {
       told = text;
       await this.#cluster.changedSince(revision, until);
     }
+  }
+
+  /** Addresses are in no store. */
+  #rows<T extends Table>(table: T): readonly Row<Tables[T]>[] {
+    // By their table.
+    return table === 'addresses' ? (this.#addresses.rows(this.#cluster) as readonly Row<Tables[Table]>[] as readonly Row<Tables[T]>[]) : this.#cluster.rows(table);
   }
 
   /** What was asked or heard, and what follows from it. */
@@ -216,6 +252,7 @@ class Plane implements OpenControlPlane {
           noticeSilence(draft, this.#live, at, this.#time());
           dropTokens(draft, this.#time());
           if (writeHosts) refreshHosts(draft, this.#live);
+          if (writeHosts) refreshRouters(draft, this.#live);
           if (writeProgress) refreshProgress(draft, this.#live);
         }, true);
         await cutEvents(this.#cluster);

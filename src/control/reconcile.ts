@@ -1,6 +1,8 @@
 /** From what is declared and what is known to what is next: where VMs are started, which moves begin, how all of it is shown. */
 import { type BytesPerSecond, type Milliseconds, bytes } from '../base/units.ts';
 import { movePolicy } from '../model/cluster-policy.ts';
+import { hostDefaults } from '../model/host.ts';
+import { isMadeByGodwit } from '../model/network.ts';
 import { parseRate, parseSize } from '../model/quantity.ts';
 import type { VmStatus } from '../model/vm-spec.ts';
 import { admit, movedTooOften } from '../policy/admission.ts';
@@ -13,6 +15,7 @@ import { type Random, begin, finishQueued, store } from './migrations.ts';
 import type { MoveHistory } from './move-history.ts';
 import type { HostRecord, MigrationRecord, Row, VmRecord } from './records.ts';
 import { doubtOf, endWithoutSource } from './saga.ts';
+import { showRouters } from './routers.ts';
 import { isWantedRunning, vmState } from './vm-state.ts';
 
 export interface Surroundings {
@@ -25,10 +28,7 @@ export interface Surroundings {
   readonly at: Milliseconds;
 }
 
-export const DEFAULT_MOVES = 2;
-export const DEFAULT_BANDWIDTH = '1Gbit/s';
-
-export const capOf = (host: HostRecord | undefined): BytesPerSecond => parseRate(host?.spec.maxBandwidth ?? DEFAULT_BANDWIDTH);
+export const capOf = (host: HostRecord | undefined): BytesPerSecond => parseRate(host?.spec.maxBandwidth ?? hostDefaults.maxBandwidth);
 
 export function reconcile(draft: Draft, around: Surroundings): void {
   settle(draft, around);
@@ -37,6 +37,7 @@ export function reconcile(draft: Draft, around: Surroundings): void {
   // What a VM's state is now decides on what may begin, and what began on what is shown.
   showVms(draft, around.time);
   if (admitMoves(draft, around)) showVms(draft, around.time);
+  showRouters(draft, around);
 }
 
 /** Ends that only the destination can tell: the source is silent, or its agent knows nothing of the move. */
@@ -87,7 +88,7 @@ function placeVms(draft: Draft, { live, time }: Surroundings): void {
 function wishOf(view: View, { spec }: VmRecord): Wish {
   const networks = (spec.nics ?? []).flatMap((nic) => {
     const network = view.get('networks', nic.network)?.spec;
-    return network ? [{ name: nic.network, bridge: network.bridge, mtu: network.mtu ?? 1500 }] : [];
+    return network ? [{ name: nic.network, bridge: network.bridge, mtu: network.mtu ?? 1500, made: isMadeByGodwit(network) }] : [];
   });
   return { memory: parseSize(spec.memory), accelerator: spec.accelerator ?? 'kvm', networks, ...(spec.host === undefined ? {} : { host: spec.host }) };
 }
@@ -134,7 +135,7 @@ function admitMoves(draft: Draft, around: Surroundings): boolean {
   const { begin: begins, waits } = admit({
     running: draft.rows('migrations').filter(({ record: m }) => moves(m)).map(move),
     waiting: waiting.filter(({ row }) => !row.record.spec.dryRun).map(({ row, blocked }) => ({ ...move(row), ...(blocked === undefined ? {} : { blocked }) })),
-    limit: (host) => draft.get('hosts', host)?.spec.moves ?? DEFAULT_MOVES,
+    limit: (host) => draft.get('hosts', host)?.spec.moves ?? hostDefaults.moves,
   });
   for (const { row, vm, blocked } of waiting) {
     // A dry run changes nothing and takes no room.
@@ -180,7 +181,7 @@ function showVms(draft: Draft, time: number): void {
     const migration = moving.get(name);
     const placement = vm.status.placement;
     const host = placement && draft.get('hosts', placement.host);
-    const inDoubt = migration && doubtOf(draft.get('moves', migration.name) ?? { epoch: 0, start: 0, token: '', told: {} });
+    const inDoubt = migration && doubtOf(draft.get('moves', migration.name));
     const shown = vmState(vm, {
       ...(migration ? { moving: { name: migration.name, migration: migration.record, ...(inDoubt === undefined ? {} : { inDoubt }) } } : {}),
       ...(host ? { host } : {}),

@@ -1,10 +1,12 @@
 /** What the control plane keeps in the store: one JSON record per key, `/vms/web-1`. What the API shows is made of these (resources.ts). */
+import type { AddressSpec, AddressStatus, ConflictSighting } from '../model/address.ts';
 import type { EventSpec } from '../model/event.ts';
 import type { HostSpec, HostStatus } from '../model/host.ts';
 import type { MigrationEnd, MigrationSpec, MigrationStatus } from '../model/migration.ts';
 import type { Receipt } from '../model/move.ts';
 import type { NetworkSpec } from '../model/network.ts';
 import type { PolicySpec } from '../model/cluster-policy.ts';
+import type { VirtualRouterSpec, VirtualRouterStatus } from '../model/virtual-router.ts';
 import type { VmSpec, VmStatus } from '../model/vm-spec.ts';
 
 export type Labels = Readonly<Record<string, string>>;
@@ -26,6 +28,21 @@ export interface HostRecord {
   readonly status?: HostStatus;
   /** Instances of its agent that a newer one has replaced, the last few: they are refused for good. */
   readonly replaced?: readonly string[];
+  /** Addresses that two claim, as it told last (address-conflicts.ts). */
+  readonly conflicts?: readonly ToldConflict[];
+  /** Of each pulse that has told transitions, the newest last: the last of them that is stored. */
+  readonly pulses?: readonly { readonly pulse: string; readonly sequence: number }[];
+}
+
+/** As `host` told it. */
+export interface ToldConflict extends Pick<ConflictSighting, 'network' | 'address' | 'by' | 'ends'> {
+  readonly host: string;
+}
+
+/** Never stored: made of what was heard last (addresses.ts). */
+export interface AddressRecord {
+  readonly spec: AddressSpec;
+  readonly status: AddressStatus;
 }
 
 export interface VmRecord {
@@ -37,6 +54,8 @@ export interface VmRecord {
   readonly observed?: Observed;
   /** A start was ordered and no host has it yet; `waits` says why, once tried. */
   readonly startWanted?: { readonly waits?: string };
+  /** Orders to announce it anew, so far. */
+  readonly announce?: number;
   /** Stop it without asking the guest. */
   readonly force?: true;
   readonly deleting?: true;
@@ -45,6 +64,15 @@ export interface VmRecord {
 export interface Observed {
   readonly state: 'starting' | 'running' | 'paused' | 'in-doubt' | 'ended';
   readonly reason?: string;
+}
+
+export interface RouterRecord {
+  readonly labels?: Labels;
+  readonly spec: VirtualRouterSpec;
+  /** Absent until a host has told of it. */
+  readonly status?: VirtualRouterStatus;
+  /** That several hosts say they are Active has been told of. */
+  readonly contested?: true;
 }
 
 export interface MigrationRecord {
@@ -86,6 +114,8 @@ export interface Tables {
   readonly hosts: HostRecord;
   readonly networks: NetworkRecord;
   readonly vms: VmRecord;
+  readonly routers: RouterRecord;
+  readonly addresses: AddressRecord;
   readonly migrations: MigrationRecord;
   readonly events: EventRecord;
   readonly policies: PolicyRecord;
@@ -102,7 +132,7 @@ export interface Row<R> {
   readonly created: number;
 }
 
-const tables: readonly Table[] = ['hosts', 'networks', 'vms', 'migrations', 'events', 'policies', 'moves', 'tokens'];
+const tables: readonly Table[] = ['hosts', 'networks', 'vms', 'routers', 'migrations', 'events', 'policies', 'moves', 'tokens'];
 
 export const keyOf = (table: Table, name: string): string => `/${table}/${name}`;
 

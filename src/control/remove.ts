@@ -12,7 +12,8 @@ export function remove(draft: Draft, kind: Kind, name: string, now: number): voi
   switch (kind) {
     case 'Vm': return removeVm(draft, name, now);
     case 'Host': return removeHost(draft, name, now);
-    case 'Event': throw undeletable(kind);
+    case 'Event':
+    case 'Address': throw undeletable(kind);
     case 'Network': {
       const user = draft.rows('vms').find(({ record: vm }) => vm.spec.nics?.some((nic) => nic.network === name));
       if (user) throw inUse(kind, name, `${user.name} has a NIC on it: delete that first, or declare it without`);
@@ -23,6 +24,7 @@ export function remove(draft: Draft, kind: Kind, name: string, now: number): voi
       if (migration && (!migration.status.end || draft.get('moves', name))) throw inUse(kind, name, 'it has not ended, or a host has not cleared up after it: wait, or cancel it');
       break;
     }
+    case 'VirtualRouter':
     case 'Policy':
       break;
   }

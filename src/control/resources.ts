@@ -1,10 +1,12 @@
 /** Records as the API shows them. */
 import type { ResourceOf } from '../api/api.ts';
+import { plurals } from '../api/http-paths.ts';
 import type { Kind } from '../model/resource.ts';
+import { nicsSeen } from './nics-seen.ts';
 import type { Liveness } from './liveness.ts';
-import type { HostRecord, MigrationRecord, Row, Table, Tables } from './records.ts';
+import type { HostRecord, MigrationRecord, RouterRecord, Row, Table, Tables, VmRecord } from './records.ts';
 
-export const tableOf = { Host: 'hosts', Network: 'networks', Vm: 'vms', Migration: 'migrations', Event: 'events', Policy: 'policies' } as const satisfies Record<Kind, Table>;
+export const tableOf = plurals satisfies Readonly<Record<Kind, Table>>;
 export type TableOf<K extends Kind> = (typeof tableOf)[K];
 
 /** Anything with a spec, and perhaps the rest: what is private to the server is left out. */
@@ -23,6 +25,17 @@ export function freshened<T extends Table>(table: T, row: Row<Tables[T]>, live: 
     // By its table.
     const host = row.record as HostRecord;
     return host.status ? { ...row, record: { ...row.record, status: live.fresh(row.name, host.status) } } : row;
+  }
+  if (table === 'vms') {
+    // By its table.
+    const { status } = row.record as VmRecord;
+    const nics = nicsSeen(status.placement && live.addressesOf(status.placement.host), row.name);
+    return nics.length === 0 ? row : { ...row, record: { ...row.record, status: { ...status, nics } } };
+  }
+  if (table === 'routers') {
+    // By its table.
+    const { status } = row.record as RouterRecord;
+    return status ? { ...row, record: { ...row.record, status: live.freshRouter(row.name, status) } } : row;
   }
   if (table === 'migrations') {
     // By its table.

@@ -4,7 +4,7 @@ import type { VmReport } from '../api/agent-protocol.ts';
 import type { Placement } from '../model/vm-spec.ts';
 import type { Draft } from './draft.ts';
 import type { Liveness } from './liveness.ts';
-import { notFound, vmMoving, vmStopping, vmUnknown } from './errors.ts';
+import { hostSilent, notFound, vmMoving, vmNotRunning, vmStopping, vmUnknown } from './errors.ts';
 import { record } from './events.ts';
 import { livingMigration } from './lookup.ts';
 import type { Observed, VmRecord } from './records.ts';
@@ -42,6 +42,17 @@ export function stop(draft: Draft, name: string, force: boolean): void {
   draft.put('vms', name, halted(known(draft, name), force));
 }
 
+/** Its host is to announce its addresses anew. */
+export function announce(draft: Draft, name: string, now: number): void {
+  const vm = known(draft, name);
+  const { state, reason, placement, migration } = vm.status;
+  if (migration !== undefined) throw vmMoving(name, migration);
+  if (state === 'unknown' && placement) throw hostSilent(placement.host, 'is silent');
+  if (state !== 'running' || !placement) throw vmNotRunning(name, [state, reason].filter(Boolean).join(': '), 'announced');
+  draft.put('vms', name, { ...vm, announce: (vm.announce ?? 0) + 1 });
+  record(draft, { at: now, severity: 'info', about: { kind: 'Vm', name }, host: placement.host, reason: 'Announced', message: `${placement.host} is to announce the addresses of ${name} anew` });
+}
+
 /** Gone at once when no host has it; else when its agent has ended it and said so. */
 export function remove(draft: Draft, name: string, now: number): void {
   const vm = known(draft, name);
@@ -62,19 +73,26 @@ function forget(draft: Draft, name: string, now: number): void {
 
 /**
  * All that this host says of VMs. What it says under an older placement than ours is from the past, and is not heard; and that it does
- * not speak of one says nothing of that one.
+ * not speak of one says nothing of that one. Gives the VMs that run there and nobody declared.
  */
-export function hearVms(draft: Draft, host: string, reports: readonly VmReport[], live: Liveness, now: number): void {
+export function hearVms(draft: Draft, host: string, reports: readonly VmReport[], live: Liveness, now: number): ReadonlySet<string> {
+  const undeclared = new Set<string>();
   for (const report of reports) {
     const vm = draft.get('vms', report.name);
-    if (vm) hearVm(draft, host, report, vm, now);
-    else if (report.state === 'running' && live.isNews(host, report.name)) {
+    if (vm) {
+      hearVm(draft, host, report, vm, now);
+      continue;
+    }
+    if (report.state !== 'running') continue;
+    undeclared.add(report.name);
+    if (!live.knowsUndeclared(host, report.name)) {
       record(draft, {
         at: now, severity: 'alarm', about: { kind: 'Vm', name: report.name }, host, reason: 'Undeclared',
         message: `${host} runs ${report.name}, which the server does not know: declare it, and it is taken over as it runs. Was the server's store lost, or put back from a copy?`,
       });
     }
   }
+  return undeclared;
 }
 
 function hearVm(draft: Draft, host: string, report: VmReport, vm: VmRecord, now: number): void {

@@ -1,14 +1,15 @@
 /** All that is wanted of one host: a function of what is in the store. */
 import type { Wanted, WantedMove, WantedVm } from '../api/agent-protocol.ts';
-import { movePolicy } from '../model/cluster-policy.ts';
+import { announcePolicy, movePolicy } from '../model/cluster-policy.ts';
+import { hostDefaults } from '../model/host.ts';
 import { share } from '../policy/admission.ts';
+import { routerPlans } from '../policy/router-plan.ts';
 import type { View } from './draft.ts';
 import { hostOf, moves, policyOf } from './lookup.ts';
 import type { MigrationRecord, MoveRecord, VmRecord } from './records.ts';
 import { capOf } from './reconcile.ts';
 import { isWantedRunning } from './vm-state.ts';
-
-const DEFAULT_PEER_PORT = 7444;
+import { wantedNetworks } from './wanted-networks.ts';
 
 export function wantedOf(view: View, host: string): Wanted {
   const instance = view.get('hosts', host)?.status?.agent.instance;
@@ -21,6 +22,8 @@ export function wantedOf(view: View, host: string): Wanted {
       const role = (['source', 'destination'] as const).find((r) => hostOf(migration, r) === host && !move.told[r]);
       return role ? [wantedMove(view, name, migration, move, role)] : [];
     }),
+    routers: routerPlans(new Map(view.rows('routers').map(({ name, record }) => [name, record.spec])), host, (other) => view.get('hosts', other)?.spec.address),
+    networks: wantedNetworks(view, host),
   };
 }
 
@@ -36,6 +39,7 @@ function wantedVm(view: View, name: string, vm: VmRecord): WantedVm {
     // One whose next start has no host yet is not to be started where it was.
     running: isWantedRunning(vm) && !vm.startWanted,
     ...(vm.observed && vm.observed.state !== 'starting' && !vm.startWanted ? { heard: true } : {}),
+    ...(vm.announce === undefined ? {} : { announce: vm.announce }),
     ...(vm.force ? { force: true } : {}),
     ...(vm.deleting ? { removed: true } : {}),
   };
@@ -49,10 +53,10 @@ function wantedMove(view: View, name: string, migration: MigrationRecord, move: 
   const running = view.rows('migrations').filter((row) => moves(row.record)).map((row) => ({ name: row.name, from: row.record.status.from, to: row.record.spec.to }));
   return {
     migration: name, move: status.move, role, vm: spec.vm, epoch: move.epoch,
-    peer: { host: peer, address: peerSpec?.address ?? '', port: peerSpec?.peerPort ?? DEFAULT_PEER_PORT },
+    peer: { host: peer, address: peerSpec?.address ?? '', port: peerSpec?.peerPort ?? hostDefaults.peerPort },
     token: move.token,
     maxBandwidth: share({ name, from: status.from, to: spec.to }, running, (host) => capOf(view.get('hosts', host))),
-    policy, dryRun: spec.dryRun ?? false, cancel: status.cancel ?? false,
+    policy, announce: announcePolicy(policyOf(view)), dryRun: spec.dryRun ?? false, cancel: status.cancel ?? false,
     ...(status.decision === undefined ? {} : { decision: status.decision }),
     ...(status.end === undefined ? {} : { end: status.end }),
   };

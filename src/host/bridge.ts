@@ -11,9 +11,11 @@ const RTM_GETNEIGH = 30;
 const AF_BRIDGE = 7;
 const IFLA_PROTINFO = 12;
 const IFLA_BRPORT_STATE = 1;
+const IFLA_BRPORT_ISOLATED = 33;
 const NDA_LLADDR = 2;
 const NTF_SELF = 0x02;
 const NTF_MASTER = 0x04;
+const NTF_STICKY = 0x40;
 const NUD_REACHABLE = 0x02;
 const NUD_PERMANENT = 0x80;
 
@@ -41,6 +43,14 @@ export class Bridges {
     });
   }
 
+  /** The port and other isolated ones pass no frame to each other, only to and from the rest: the bridge itself among it. */
+  isolate(port: number): void {
+    this.#netlink.change({
+      what: `isolate bridge port ${port}`, type: RTM_SETLINK, header: ifinfomsg({ family: AF_BRIDGE, index: port }),
+      attributes: [[IFLA_PROTINFO, [[IFLA_BRPORT_ISOLATED, u8(1)]]]],
+    });
+  }
+
   /**
    * Teaches the bridge that `mac` is behind `port`, as if it had heard it there: the entry ages and moves like a learned one.
    * The port must be forwarding (the kernel answers EPERM otherwise).
@@ -49,6 +59,14 @@ export class Bridges {
     this.#netlink.change({
       what: `put ${mac} behind bridge port ${port}`, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE,
       header: ndmsg(port, NUD_REACHABLE, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
+    });
+  }
+
+  /** As `learn`, and whatever the bridge hears from other ports does not change it (NTF_STICKY), until `learn`. */
+  hold(port: number, mac: MacAddress): void {
+    this.#netlink.change({
+      what: `hold ${mac} behind bridge port ${port}`, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE,
+      header: ndmsg(port, NUD_REACHABLE, NTF_MASTER | NTF_STICKY), attributes: [[NDA_LLADDR, mac.bytes()]],
     });
   }
 

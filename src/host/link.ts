@@ -1,7 +1,7 @@
 /** Network interfaces: make, change, look at, delete (rtnetlink(7), RTM_*LINK). */
 import type { MacAddress } from '../wire/mac-address.ts';
 import type { Netns } from '../native/native.ts';
-import { type Netlink } from './netlink.ts';
+import type { Netlink, Request } from './netlink.ts';
 import {
   type Attribute, NLM_F_CREATE, NLM_F_EXCL, concat, decodeAttributes, encodeAttributes, readNumber, readText, text, u16, u32, u8,
 } from './netlink-message.ts';
@@ -11,8 +11,8 @@ const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const IFF_UP = 1;
 const IFLA = {
-  address: 1, ifname: 3, mtu: 4, master: 10, txqlen: 13, linkinfo: 18, stats64: 23, afSpec: 26, netNsFd: 28, carrier: 33,
-  gsoMaxSegs: 40, gsoMaxSize: 41,
+  address: 1, ifname: 3, mtu: 4, link: 5, master: 10, txqlen: 13, linkinfo: 18, alias: 20, stats64: 23, afSpec: 26, netNsFd: 28,
+  carrier: 33, gsoMaxSegs: 40, gsoMaxSize: 41,
 } as const;
 const INFO_KIND = 1;
 const INFO_DATA = 2;
@@ -30,7 +30,11 @@ export interface Link {
   readonly carrier: boolean;
   /** Index of the bridge this is a port of, or 0. */
   readonly master: number;
+  /** Index of the device that carries this one's frames: a macvlan's or VLAN's; that of a veth is in its other end's namespace. 0: none. */
+  readonly parent: number;
   readonly address: Uint8Array;
+  /** What somebody noted on it (ip-link(8), alias); empty without. */
+  readonly alias: string;
   readonly counters: LinkCounters;
 }
 
@@ -52,10 +56,16 @@ export interface LinkChange {
   /** Frames. On a live tap a change suspends the device for a moment and loses frames: set it when it is made. */
   readonly txQueueLength?: number;
   readonly address?: MacAddress;
+  readonly alias?: string;
   /** No IPv6 link-local address, hence no DAD. A host that forwards IPv6 speaks MLD on the device all the same: see ipv6.ts. */
   readonly noIpv6Address?: boolean;
   /** Frames larger than this (bytes) are segmented in software before they enter the device. */
   readonly gsoMaxSize?: number;
+}
+
+export interface LinkMaking extends Omit<LinkChange, 'up' | 'noIpv6Address'> {
+  /** Index of the device that is to carry its frames. */
+  readonly parent?: number;
 }
 
 /** struct ifinfomsg. */
@@ -69,6 +79,7 @@ function changeAttributes(change: LinkChange): Attribute[] {
   if (change.mtu !== undefined) attributes.push([IFLA.mtu, u32(change.mtu)]);
   if (change.txQueueLength !== undefined) attributes.push([IFLA.txqlen, u32(change.txQueueLength)]);
   if (change.address !== undefined) attributes.push([IFLA.address, change.address.bytes()]);
+  if (change.alias !== undefined) attributes.push([IFLA.alias, text(change.alias)]);
   if (change.gsoMaxSize !== undefined) attributes.push([IFLA.gsoMaxSize, u32(change.gsoMaxSize)], [IFLA.gsoMaxSegs, u32(1)]);
   if (change.noIpv6Address) attributes.push([IFLA.afSpec, [[AF_INET6, [[INET6_ADDR_GEN_MODE, u8(1)]]]]]);
   return attributes;
@@ -104,11 +115,12 @@ export class Links {
   }
 
   /** Makes an interface of a kind (`bridge`, `vxlan`, …) with the kind's own attributes; it is down. Throws KernelRefused EEXIST. */
-  create(name: string, kind: string, data: readonly Attribute[], change: Omit<LinkChange, 'up'> = {}): Link {
+  create(name: string, kind: string, data: readonly Attribute[], { parent, ...change }: LinkMaking = {}): Link {
     this.#netlink.change({
       what: `make ${kind} ${name}`, type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, header: ifinfomsg(),
       attributes: [
         [IFLA.ifname, text(name)],
+        ...(parent === undefined ? [] : [[IFLA.link, u32(parent)] as const]),
         [IFLA.linkinfo, [[INFO_KIND, text(kind)], [INFO_DATA, data]]],
         ...changeAttributes(change),
       ],
@@ -127,11 +139,19 @@ export class Links {
   }
 
   delete(index: number): void {
-    this.#netlink.change({ what: `delete interface ${index}`, type: RTM_DELLINK, header: ifinfomsg({ index }) });
+    this.#netlink.change(deletion(index));
   }
 }
 
-function decodeLink(body: Uint8Array): Link {
+/** What `Links.delete` asks of the kernel, for who asks by other ways. */
+export const deletion = (index: number): Request => ({ what: `delete interface ${index}`, type: RTM_DELLINK, header: ifinfomsg({ index }) });
+
+/** What `Links.set` with `up: false` asks. */
+export const takingDown = (index: number): Request =>
+  ({ what: `take interface ${index} down`, type: RTM_NEWLINK, header: ifinfomsg({ index, flags: 0, change: IFF_UP }) });
+
+/** The body of RTM_NEWLINK or RTM_DELLINK. */
+export function decodeLink(body: Uint8Array): Link {
   const attributes = decodeAttributes(body.subarray(16));
   const info = decodeAttributes(attributes.get(IFLA.linkinfo) ?? new Uint8Array());
   const number = (type: number): number => readNumber(attributes.get(type) ?? new Uint8Array());
@@ -145,7 +165,9 @@ function decodeLink(body: Uint8Array): Link {
     up: (readNumber(body.subarray(8, 12)) & IFF_UP) !== 0,
     carrier: number(IFLA.carrier) === 1,
     master: number(IFLA.master),
+    parent: number(IFLA.link),
     address: attributes.get(IFLA.address)?.slice() ?? new Uint8Array(),
+    alias: readText(attributes.get(IFLA.alias) ?? new Uint8Array()),
     counters: {
       rxPackets: counter(0), txPackets: counter(1), rxErrors: counter(4), txErrors: counter(5), rxDropped: counter(6),
       txDropped: counter(7),

@@ -27,6 +27,8 @@ export interface VmTapOptions {
   readonly mtu: number;
   /** No frame in or out until the port is opened: a destination before the commit. */
   readonly mute: boolean;
+  /** Nothing passes between it and other isolated ports of the bridge: only to and from the host. */
+  readonly isolated?: boolean;
 }
 
 interface Parts {
@@ -49,6 +51,7 @@ export function createVmTap({ native, netns, links, bridges, traffic }: Parts, o
     disableIpv6(native, netns, options.name);
     traffic.attach(index);
     links.set(index, { master: bridge });
+    if (options.isolated) bridges.isolate(index);
     links.set(index, { up: true });
     if (options.mute) {
       bridges.setPortState(index, 'disabled');

@@ -71,6 +71,10 @@ export class LabCluster {
     return join(this.lab.directory, who, 'run');
   }
 
+  scriptsDir(host: string): string {
+    return join(this.lab.directory, host, 'scripts');
+  }
+
   log(who: string): string {
     return join(this.lab.directory, `${who}.log`);
   }
@@ -88,7 +92,7 @@ export class LabCluster {
   }
 
   startAgent(host: string): void {
-    this.#start(`agent ${host}`, this.#host(host), 'agent', '--state-dir', this.stateDir(host), '--run-dir', this.runDir(host));
+    this.#start(`agent ${host}`, this.#host(host), 'agent', '--state-dir', this.stateDir(host), '--run-dir', this.runDir(host), '--scripts', this.scriptsDir(host));
   }
 
   /** SIGKILL unless told otherwise; resolves when it is gone. */

@@ -44,8 +44,11 @@ export interface SessionMove {
   readonly hostProbes?: boolean;
 }
 
-export class Session {
-  readonly lab: Lab;
+/** What a session needs of a lab. */
+export type SessionLab = Pick<Lab, 'hosts' | 'client' | 'directory' | 'close'>;
+
+export class Session<L extends SessionLab = Lab> {
+  readonly lab: L;
   readonly vm: Vm;
   readonly #journals = new Map<string, Journal>();
   readonly #leftBehind: KernelGuest[] = [];
@@ -53,7 +56,7 @@ export class Session {
   #at: LabHost;
   #moves = 0;
 
-  private constructor(lab: Lab, vm: Vm, running: KernelGuest, at: LabHost) {
+  private constructor(lab: L, vm: Vm, running: KernelGuest, at: LabHost) {
     this.lab = lab;
     this.vm = vm;
     this.#running = running;
@@ -61,8 +64,12 @@ export class Session {
   }
 
   /** Builds the lab, boots the VM on the first host, and waits until the guest serves. */
-  static async open(native: Native, lab: LabOptions, vm: Vm): Promise<Session> {
-    const built = new Lab(native, lab);
+  static open(native: Native, lab: LabOptions, vm: Vm): Promise<Session> {
+    return Session.on(new Lab(native, lab), vm);
+  }
+
+  /** As `open`, in a lab that is there, and that is the session's from now on. */
+  static async on<T extends SessionLab>(built: T, vm: Vm): Promise<Session<T>> {
     let running: KernelGuest | undefined;
     try {
       const [first] = built.hosts;

@@ -171,7 +171,8 @@ export function endLab(name: string): boolean {
   return there;
 }
 
-function endProcessesIn(namespace: string): void {
+/** SIGKILL to every process in the namespace, and to what they start meanwhile. */
+export function endProcessesIn(namespace: string): void {
   const pids = (): number[] => ip('netns', 'pids', namespace).split('\n').filter(Boolean).map(Number);
   // A daemon may be starting a QEMU at this very moment.
   for (let left = pids(), tries = 0; left.length > 0 && tries < 50; left = pids(), tries++) {
@@ -233,6 +234,6 @@ function up(host: Host, name: string, kind: string): number {
 }
 
 /** Making and removing a named namespace is a mount, not netlink: iproute2 knows how. */
-function ip(...args: string[]): string {
+export function ip(...args: string[]): string {
   return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }

@@ -7,6 +7,7 @@ export const defaultMovePolicy = {
   lastPass: '4ms', patience: '8s', lastPassLate: '20ms', maxCopy: '30min', maxPause: '300ms', maxEmptying: '300ms', quiet: '100ms', maxDrain: '5s', movesPerVm: 4,
 } as const;
 const SILENT_AFTER = '5s';
+const defaultAnnounce = { count: 3, interval: '1s' } as const;
 
 const time = (description: string, byDefault: string) => Type.Optional({ ...Duration, description, default: byDefault });
 
@@ -29,6 +30,15 @@ export const PolicySpec = Type.Object(
         closed,
       ),
     ),
+    announce: Type.Optional(
+      Type.Object(
+        {
+          count: Type.Optional(Type.Integer({ minimum: 0, maximum: 20, default: defaultAnnounce.count, description: 'how often a VM that has moved is announced again' })),
+          interval: time('until the first of these; doubled each time', defaultAnnounce.interval),
+        },
+        closed,
+      ),
+    ),
     hosts: Type.Optional(Type.Object({ silentAfter: time('a host whose agent has not reported for this long is silent', SILENT_AFTER) }, closed)),
   },
   closed,
@@ -45,6 +55,17 @@ export function movePolicy(spec: PolicySpec | undefined) {
     maxCopy: parseDuration(set.maxCopy), maxPause: parseDuration(set.maxPause), maxEmptying: parseDuration(set.maxEmptying),
     quiet: parseDuration(set.quiet), maxDrain: parseDuration(set.maxDrain), movesPerVm: set.movesPerVm,
   };
+}
+
+/** When a VM that has moved is announced again, beside what the move itself says: `interval` in ms. */
+export interface AnnounceAgain {
+  readonly count: number;
+  readonly interval: number;
+}
+
+export function announcePolicy(spec: PolicySpec | undefined): AnnounceAgain {
+  const { count, interval } = { ...defaultAnnounce, ...spec?.announce };
+  return { count, interval: parseDuration(interval) };
 }
 
 export const silentAfter = (spec: PolicySpec | undefined) => parseDuration(spec?.hosts?.silentAfter ?? SILENT_AFTER);

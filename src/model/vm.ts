@@ -8,9 +8,15 @@ import type { Bytes } from '../base/units.ts';
 /** `kvm` on users' hosts; `tcg` (software emulation) where no guest boots on /dev/kvm. */
 export type Accelerator = 'kvm' | 'tcg';
 
+/** What its bridge is a part of, where Godwit made it (network.ts); absent: the administrator's Ethernet segment. */
+export type Segment =
+  /** `gateway`: its MAC on every host. */
+  | { readonly kind: 'routed'; readonly gateway: MacAddress }
+  | { readonly kind: 'vxlan'; readonly vni: number };
+
 /** How a NIC reaches its network. Only `bridge` can be moved without loss; the others are refused by the plan. */
 export type Attachment =
-  | { readonly kind: 'bridge'; readonly bridge: string }
+  | { readonly kind: 'bridge'; readonly bridge: string; readonly segment?: Segment }
   | { readonly kind: 'macvtap'; readonly link: string }
   | { readonly kind: 'ovs'; readonly bridge: string }
   | { readonly kind: 'vhost-user'; readonly socket: string }
@@ -29,6 +35,8 @@ export interface Nic {
   readonly router?: boolean;
   /** Data path in the kernel's vhost-net instead of in QEMU. */
   readonly vhost: boolean;
+  /** What the guest sends is pinned to its MAC and addresses, of which there are some. */
+  readonly guard?: boolean;
 }
 
 export interface Disk {

@@ -153,6 +153,8 @@ export interface DestinationGuest {
   answers(): readonly AskedNic[];
   /** Removes the tunnels; the guest runs on. */
   close(): void;
+  /** The agent ends: its QEMU, taps and tunnels stay as they are, and nothing of them is held any more. Idempotent. */
+  leave(): void;
   /** After `kill` and `takeHeld`: nothing of the VM is left here. */
   discard(): Promise<void>;
 }

@@ -3,12 +3,12 @@
  * it hears of nothing any more; the World goes on, and a new agent gets new hands.
  */
 import { GodwitError } from '../base/error.ts';
-import { bytes, bytesPerSecond, ms } from '../base/units.ts';
+import { bytes, bytesPerSecond, ms, seconds } from '../base/units.ts';
 import type { HostStatus } from '../model/host.ts';
 import type { Vm } from '../model/vm.ts';
 import type { ReceivedFrame } from '../native/native.ts';
 import type { HostFacts, MoveFacts } from '../policy/plan.ts';
-import { QmpClosed } from '../vm/qmp-errors.ts';
+import { QmpClosed, QmpTimeout } from '../vm/qmp-errors.ts';
 import type { DestinationGuest, MoveTerms, SourceEnd, SourceEvent } from './ends.ts';
 import type { Guest, GuestState, Hypervisor, Place } from './hypervisor.ts';
 import type { HostProbes } from './preflight.ts';
@@ -38,6 +38,10 @@ export class MemoryHypervisor implements Hypervisor {
   constructor(world: World, host: string) {
     this.world = world;
     this.host = host;
+  }
+
+  get crashed(): boolean {
+    return this.#crashed;
   }
 
   crash(): void {
@@ -111,6 +115,8 @@ export class MemoryHypervisor implements Hypervisor {
 
   #find(place: Place): MemoryGuest | undefined {
     const qemu = this.world.find(this.host, place.runDirectory);
+    // QMP takes one client at a time.
+    if (qemu?.client && qemu.client !== this && !qemu.client.crashed) throw new QmpTimeout('greeting', seconds(10));
     return qemu && new MemoryGuest(this, qemu, place);
   }
 }
@@ -125,6 +131,7 @@ class MemoryGuest implements Guest {
     this.hands = hands;
     this.qemu = qemu;
     this.place = place;
+    qemu.client = hands;
     // Of an agent that is no more nobody hears it.
     this.exited = new Promise((resolve) => void qemu.exited.then(hands.heard(() => resolve())));
   }
@@ -133,9 +140,19 @@ class MemoryGuest implements Guest {
     return this.qemu.vm;
   }
 
+  readonly ports: readonly string[] = [];
+
+  speak(): void {
+    // It has no NIC that could be heard.
+  }
+
   async state(): Promise<GuestState> {
     if (!this.qemu.alive) throw new QmpClosed('asked of a QEMU that is gone');
     return this.qemu.state === 'loaded' ? 'paused' : this.qemu.state;
+  }
+
+  async announce(): Promise<void> {
+    this.hands.act('announce-guest', () => void (this.qemu.announced += 1));
   }
 
   async powerDown(): Promise<void> {
@@ -147,7 +164,7 @@ class MemoryGuest implements Guest {
   }
 
   close(): void {
-    // Nothing is held.
+    if (this.qemu.client === this.hands) this.qemu.client = undefined;
   }
 
   lastWords(): string {
@@ -255,6 +272,7 @@ function memoryDestination(hands: MemoryHypervisor, guest: MemoryGuest, terms: M
     awaitAnswers: () => undefined,
     answers: () => [],
     close: () => hands.act('close-destination', () => dropTunnel(world, terms.id, host)),
+    leave: () => guest.close(),
     discard: async () => hands.act('discard', () => {
       world.kill(qemu);
       dropTunnel(world, terms.id, host);

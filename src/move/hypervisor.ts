@@ -25,7 +25,13 @@ export interface Guest {
   readonly place: Place;
   /** Resolves when QEMU is gone, whoever ended it; perhaps never after `close`. */
   readonly exited: Promise<void>;
+  /** The host's ends of its NICs, in their order: names of interfaces that can be listened at. */
+  readonly ports: readonly string[];
+  /** Sends a frame as if the guest's NIC had sent it. Throws SystemError when its tap is gone or down. */
+  speak(nic: number, frame: Uint8Array): void;
   state(): Promise<GuestState>;
+  /** Tells neighbours and switches where its addresses are, as if the guest said it. */
+  announce(): Promise<void>;
   /** Asks the guest to power down. */
   powerDown(): Promise<void>;
   /** Ends QEMU without asking the guest; its taps are gone with it. Idempotent. */

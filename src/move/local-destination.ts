@@ -49,6 +49,7 @@ export class LocalDestination implements DestinationEnd {
   #announced = 0;
   #announceFailure: string | undefined;
   #finished: Promise<void> | undefined;
+  #left = false;
 
   constructor(options: LocalDestinationOptions) {
     this.#o = options;
@@ -140,6 +141,19 @@ export class LocalDestination implements DestinationEnd {
     }));
   }
 
+  /**
+   * The agent ends: from now on nothing is decided, written down, told or announced. Resolves when what was just being done has been
+   * done: then `guest` can be let go. The next agent looks how far it came.
+   */
+  async leave(): Promise<void> {
+    this.#left = true;
+    this.#unlisten();
+    this.#listeners.clear();
+    this.#calmDown();
+    clearInterval(this.#announcing);
+    await Promise.allSettled([this.#releasing, this.#killed, this.#finished]);
+  }
+
   async #finish(): Promise<void> {
     const { guest } = this.#o;
     if (this.decision === 'committed') {
@@ -172,7 +186,7 @@ export class LocalDestination implements DestinationEnd {
   }
 
   #commitIfDue(): void {
-    if (!this.#permitted || this.#loadedAt === undefined || this.#releasing || this.#aborted) return;
+    if (!this.#permitted || this.#loadedAt === undefined || this.#releasing || this.#aborted || this.#left) return;
     const { journal, move, guest } = this.#o;
     try {
       journal.decide(move, guest.guest.vm.name, 'committed');
@@ -199,6 +213,7 @@ export class LocalDestination implements DestinationEnd {
     }
     this.#tell({ kind: 'committed', commit: this.#commit });
     this.#calmDown();
+    if (this.#left) return;
     this.#o.onCommitted?.();
     this.#announcing = setInterval(() => {
       // The source does it while the wire holds.
@@ -216,7 +231,7 @@ export class LocalDestination implements DestinationEnd {
   async #untaken(): Promise<boolean[]> {
     const waiting = this.#o.guest.tapsWaiting();
     if (this.#aborted) return waiting;
-    for (const deadline = performance.now() + TAKING; waiting.includes(true) && performance.now() < deadline; ) {
+    for (const deadline = performance.now() + TAKING; waiting.includes(true) && performance.now() < deadline && !this.#left; ) {
       await pause(1);
       for (const [i, still] of this.#o.guest.tapsWaiting().entries()) waiting[i] &&= still;
     }

@@ -21,6 +21,10 @@ export class WorldQemu {
   redirect: string | undefined;
   group = false;
   copy: Copy | undefined;
+  /** Who has its QMP connection. */
+  client: { readonly crashed: boolean } | undefined;
+  /** How often its addresses have been announced beside moves. */
+  announced = 0;
   readonly exited: Promise<void>;
   readonly listeners = new Set<(event: WorldEvent) => void>();
   readonly #exit: () => void;

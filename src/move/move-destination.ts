@@ -6,7 +6,6 @@ import type { Nic, Vm } from '../model/vm.ts';
 import type { ReceivedFrame } from '../native/native.ts';
 import { type IncomingMigration, prepareIncoming } from '../vm/migration.ts';
 import { QmpCommandError } from '../vm/qmp-errors.ts';
-import { announcementFrames } from '../wire/announce.ts';
 import { groupQueryFrames } from '../wire/group-query.ts';
 import { MacAddress } from '../wire/mac-address.ts';
 import type { AskedNic, DestinationGuest, MoveTerms } from './ends.ts';
@@ -18,6 +17,7 @@ import { type LedgerPath, type LedgerReading, readLedger } from './ledger.ts';
 import { firstVni, tunnelName } from './move-source.ts';
 import { ReachabilityProbe } from './reachability.ts';
 import { formatUri } from './uri.ts';
+import { settle } from './segment.ts';
 import { raise } from './urgency.ts';
 
 /** The round of announcements at which a guest that has sent nothing is asked for its groups all the same. */
@@ -127,19 +127,15 @@ export class MoveDestination implements DestinationGuest {
       const nic = vm.nics[i];
       if (nic) host.bridges.learn(tap.index, nic.mac);
     }
+    settle(this.guest);
     await qemu.cont().finally(calm);
   }
 
   /** Says where the guest is now, as if the guest said it: its own bridge hears it first. And asks the guest for its groups, once. */
   announce(): void {
     this.#rounds++;
-    for (const [i, { tap }] of this.guest.taps.entries()) {
-      const nic = this.guest.vm.nics[i];
-      if (!nic) continue;
-      for (const frame of announcementFrames(nic)) {
-        tap.write(frame);
-        this.#announced[i] = (this.#announced[i] ?? 0) + 1;
-      }
+    for (const [i, nic] of this.guest.vm.nics.entries()) {
+      this.#announced[i] = (this.#announced[i] ?? 0) + this.guest.announceNic(i);
       // Once the guest has sent something, or late enough: what it has to do first is to answer those who waited for it.
       if (this.#rounds === ASK_ANYWAY || this.#guestHasSent(i)) this.#askForGroups(i, nic);
     }
@@ -197,14 +193,23 @@ export class MoveDestination implements DestinationGuest {
   }
 
   close(): void {
-    for (const probe of this.#probes) probe.close();
-    for (const injector of this.#injectors.splice(0)) injector.close();
+    this.#closeSockets();
     for (const tunnel of this.#tunnels.splice(0)) this.guest.host.links.delete(tunnel.index);
+  }
+
+  leave(): void {
+    this.#closeSockets();
+    this.guest.close();
   }
 
   async discard(): Promise<void> {
     this.close();
     await this.guest.kill();
+  }
+
+  #closeSockets(): void {
+    for (const probe of this.#probes) probe.close();
+    for (const injector of this.#injectors.splice(0)) injector.close();
   }
 }
 

@@ -7,11 +7,14 @@ import { Injector } from './injector.ts';
 import type { LedgerPath } from './ledger.ts';
 import type { KernelGuest } from './kernel-guest.ts';
 import type { MoveTerms } from './ends.ts';
+import { handOver, hold, leave, unhold } from './segment.ts';
 import type { VmTap } from '../host/vm-tap.ts';
 
 /** Preferences of the two redirects at a tap's egress. */
 const GROUP = 1;
 const UNICAST = 2;
+/** How long the other hosts of a VXLAN may take to hear of the move, ms: one of these frames is lost, and the next is not. */
+const HEARD = 250;
 
 /** NIC n uses the VNI after that of NIC n - 1. */
 export const firstVni = ({ id }: MoveTerms): number => Number.parseInt(id, 16) & 0xfffff0;
@@ -38,11 +41,15 @@ export type NetworkedGuest = Pick<KernelGuest, 'host' | 'vm' | 'taps'>;
 
 export class MoveSource {
   readonly running: NetworkedGuest;
+  readonly #terms: MoveTerms;
   readonly #lanes: Lane[] = [];
+  #handedOver = false;
+  #heard: NodeJS.Timeout | undefined;
 
   /** `adopt`: takes over the tunnels that an earlier agent made, and the redirects in force, instead of making new ones. */
   constructor(running: NetworkedGuest, terms: MoveTerms, { adopt }: { readonly adopt: boolean }) {
     this.running = running;
+    this.#terms = terms;
     const { host } = running;
     try {
       const uplink = host.addresses.route(terms.destination).device;
@@ -85,6 +92,7 @@ export class MoveSource {
       traffic.redirect(lane.tap.index, { hook: 'egress', preference: UNICAST, match: 'unicast', to: lane.tunnel.index });
       traffic.redirect(lane.tap.index, { hook: 'egress', preference: GROUP, match: 'group', to: lane.tunnel.index });
     }
+    hold(this.running, only);
   }
 
   tapsWaiting(): boolean {
@@ -97,16 +105,23 @@ export class MoveSource {
     return this.#lanes.map((lane) => traffic.counters(lane.tap.index, 'egress').find((f) => f.preference === GROUP)?.packets ?? 0);
   }
 
+  /** The guest has been handed over. */
   endGroupRedirect(): void {
+    this.#handedOver = true;
     for (const lane of this.#lanes.filter(({ groups }) => groups)) {
       this.running.host.traffic.remove(lane.tap.index, 'egress', GROUP);
       lane.groups = false;
     }
+    handOver(this.running);
+    this.#heard ??= setTimeout(() => unhold(this.running), HEARD);
   }
 
-  /** Takes the whole redirect away, of all NICs or of one: frames reach the taps again. */
+  /** Takes the whole redirect away, of all NICs or of one: frames reach the taps again, unless the guest has been handed over. */
   endRedirect(only?: number): void {
     const { traffic } = this.running.host;
+    clearTimeout(this.#heard);
+    if (this.#handedOver) leave(this.running, this.#terms.destination);
+    else unhold(this.running, only);
     for (const [i, lane] of this.#lanes.entries()) {
       if (only !== undefined && only !== i) continue;
       if (!lane.redirected) continue;

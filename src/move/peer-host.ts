@@ -50,6 +50,9 @@ export class PeerHost {
   readonly #attached = new Map<string, number>();
   /** Frames taken out of a tap and not yet sent, by move, then NIC; until the move has ended here. */
   readonly #portions = new Map<string, Map<number, ReceivedFrame[]>>();
+  /** What is just being done, for sources or because they are silent. */
+  readonly #doing = new Set<Promise<unknown>>();
+  #closed = false;
 
   constructor(moves: IncomingMoves, times: PeerHostTimes = peerHostTimes) {
     this.#moves = moves;
@@ -67,6 +70,7 @@ export class PeerHost {
         const greeting = decodeHello(hello);
         await this.#moves.expected(connection.peer, greeting);
         if (closed !== undefined) return;
+        if (this.#closed) return connection.close();
         this.#open(greeting, {
           peer: connection.peer, send: (text) => connection.send(text), close: () => connection.close(),
           receive: (onLine, onClose) => {
@@ -98,10 +102,13 @@ export class PeerHost {
     this.#awaitReturn(move);
   }
 
-  close(): void {
+  /** Nobody is listened to any more, and silence means nothing any more. Resolves when what was just being done has been done. */
+  async close(): Promise<void> {
+    this.#closed = true;
     for (const session of this.#sessions) session.close();
     for (const timer of this.#orphans.values()) clearTimeout(timer);
     this.#orphans.clear();
+    await Promise.allSettled(this.#doing);
   }
 
   #open({ move }: Hello, connection: PeerConnection): void {
@@ -112,7 +119,7 @@ export class PeerHost {
       unlisten ??= end.listen((event) => rpc.event(event));
     };
     const rpc: PeerRpc = new PeerRpc(connection, {
-      onRequest: (method, params) => this.#request(move, method, params, tellEvents),
+      onRequest: (method, params) => this.#awaited(this.#request(move, method, params, tellEvents)),
       onLost: () => {
         unlisten?.();
         this.#sessions.delete(rpc);
@@ -176,10 +183,11 @@ export class PeerHost {
   }
 
   #awaitReturn(move: string): void {
+    if (this.#closed) return;
     this.#clearOrphan(move);
     this.#orphans.set(move, setTimeout(() => {
       this.#orphans.delete(move);
-      this.#orphaned(move).catch((error: unknown) => {
+      this.#awaited(this.#orphaned(move)).catch((error: unknown) => {
         this.#moves.note(move, `Its source is silent and it could not be ended: ${formatError(error)}`);
         this.#awaitReturn(move);
       });
@@ -193,6 +201,12 @@ export class PeerHost {
     this.#moves.note(move, `Its source is silent: ${decision === 'committed' ? 'the guest runs here' : 'given up'}`);
     await end.finish();
     this.#finished(move);
+  }
+
+  #awaited<T>(work: Promise<T>): Promise<T> {
+    const done = work.finally(() => this.#doing.delete(done));
+    this.#doing.add(done);
+    return done;
   }
 
   #finished(move: string): void {

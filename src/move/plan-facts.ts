@@ -7,6 +7,7 @@ import { probeFeatures } from '../host/features.ts';
 import type { Vm } from '../model/vm.ts';
 import type { HostFacts, KernelFeature, MoveFacts } from '../policy/plan.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
+import { MacAddress } from '../wire/mac-address.ts';
 import type { MigrationAbilities } from '../vm/migration-abilities.ts';
 import { queryInstalledQemu } from '../vm/qemu-facts.ts';
 import { fedByTunnel } from './move-source.ts';
@@ -31,7 +32,7 @@ export async function hostFacts(host: Host, vm: Vm): Promise<HostFacts> {
     name: host.name,
     ...(await lasting(host)),
     freeMemory: bytes(describeHost(host).freeMemory),
-    bridges: new Map(host.links.list().filter((l) => l.kind === 'bridge').map((l) => [l.name, { mtu: l.mtu }])),
+    bridges: new Map(host.links.list().filter((l) => l.kind === 'bridge').map((l) => [l.name, { mtu: l.mtu, mac: MacAddress.of(l.address).toString() }])),
     disks: new Map(vm.disks.map(({ path }) => path).filter(readable).map((path) => [path, inode(path)])),
   };
 }

@@ -85,7 +85,8 @@ function networksOf({ vm, destination }: Preflight): Network[] {
   const nics = new Map<string, Nic[]>();
   for (const nic of vm.nics) {
     const { attachment, mtu } = nic;
-    if (attachment.kind !== 'bridge' || mtu > (destination.bridges.get(attachment.bridge)?.mtu ?? 0)) continue;
+    // The bridges of a routed network have nothing between them, and one gateway by their making.
+    if (attachment.kind !== 'bridge' || attachment.segment?.kind === 'routed' || mtu > (destination.bridges.get(attachment.bridge)?.mtu ?? 0)) continue;
     nics.set(attachment.bridge, [...(nics.get(attachment.bridge) ?? []), nic]);
   }
   return [...nics].map(([bridge, on]) => ({

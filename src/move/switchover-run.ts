@@ -81,7 +81,7 @@ export class SwitchoverRun {
   commit: Commit | undefined;
   #groupBefore: number[] = [];
   #told: Decision | undefined;
-  #left = false;
+  readonly #leaving = new AbortController();
 
   constructor(options: SwitchoverRunOptions) {
     this.#o = options;
@@ -110,20 +110,20 @@ export class SwitchoverRun {
    * it, it begins nothing. What was just being done may still get done: the next agent looks how far it came.
    */
   leave(): void {
-    this.#left = true;
+    this.#leaving.abort();
     this.#wake?.();
   }
 
   async #run([state, ...effects]: readonly [SwitchoverState, ...SwitchoverEffect[]], start?: () => Promise<void>): Promise<SwitchoverEnd> {
     const { source, destination, signal } = this.#o;
-    if (this.#left) throw this.#leaving();
+    if (this.#left) throw this.#letGo();
     const unlisten = [source.listen((event) => this.#fromSource(event)), destination.listen((event) => this.#fromDestination(event))];
     const cancel = (): void => this.#post({ kind: 'cancel', reason: 'Cancelled' });
     signal?.addEventListener('abort', cancel);
     try {
       source.probes.watch();
       start?.().catch(async (error: unknown) => {
-        await untilGone(this.#o.source.guest.exited, error);
+        await untilGone(this.#o.source.guest.exited, error, this.#leaving.signal);
         this.#post({ kind: 'copy-failed', reason: formatError(error) });
       });
       this.#enter(state, effects);
@@ -190,7 +190,7 @@ export class SwitchoverRun {
       this.#perform(effect).then(
         (event) => event && this.#post(event),
         async (error: unknown) => {
-          await untilGone(this.#o.source.guest.exited, error);
+          await untilGone(this.#o.source.guest.exited, error, this.#leaving.signal);
           this.#post({ kind: 'failed', reason: formatError(error), during: state.phase });
         },
       );
@@ -324,7 +324,7 @@ export class SwitchoverRun {
 
   async #next(): Promise<SwitchoverEvent> {
     for (;;) {
-      if (this.#left) throw this.#leaving();
+      if (this.#left) throw this.#letGo();
       const event = this.#queue.shift();
       if (event) return event;
       await new Promise<void>((resolve) => (this.#wake = resolve));
@@ -332,16 +332,20 @@ export class SwitchoverRun {
     }
   }
 
-  #leaving(): PeerLost {
+  get #left(): boolean {
+    return this.#leaving.signal.aborted;
+  }
+
+  #letGo(): PeerLost {
     return new PeerLost(this.#o.destination.host, 'the agent ends');
   }
 }
 
 /** When QMP has closed, its QEMU may be about to be gone: that it ended, told first, says more than that it does not answer. */
-async function untilGone(exited: Promise<void>, error: unknown): Promise<void> {
+async function untilGone(exited: Promise<void>, error: unknown, leaving: AbortSignal): Promise<void> {
   if (!(error instanceof QmpClosed)) return;
   const timer = new AbortController();
-  await Promise.race([exited, systemClock.sleep(ENDING, timer.signal)]);
+  await Promise.race([exited, systemClock.sleep(ENDING, AbortSignal.any([timer.signal, leaving]))]);
   timer.abort();
 }
 

@@ -1,7 +1,9 @@
 /** Sockets that Node does not have: AF_PACKET, AF_NETLINK, and AF_UNIX pairs that carry descriptors. */
 import { cInt, check, Descriptor } from './kernel-descriptor.ts';
-import { NativeMisuseError } from './native.ts';
-import type { FdSocket, NetlinkSocket, NetlinkSocketOptions, PacketSocket, PacketSocketOptions, ReceivedFrame } from './native.ts';
+import { NativeMisuseError, checkGroup, checkGroupMac } from './native.ts';
+import type {
+  FdSocket, FilterInstruction, Membership, NetlinkSocket, NetlinkSocketOptions, PacketSocket, PacketSocketOptions, ReceivedFrame,
+} from './native.ts';
 import type { Rawio } from './rawio.ts';
 
 // linux/socket.h, asm-generic/socket.h
@@ -15,6 +17,8 @@ const SO_RCVBUFFORCE = 33;
 const SO_TIMESTAMPNS = 35;
 // linux/if_packet.h
 const SOL_PACKET = 263;
+const PACKET_ADD_MEMBERSHIP = 1;
+const PACKET_MR_MULTICAST = 0;
 const PACKET_STATISTICS = 6;
 const PACKET_VNET_HDR = 15;
 const PACKET_QDISC_BYPASS = 20;
@@ -22,6 +26,15 @@ const PACKET_QDISC_BYPASS = 20;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
+// linux/in.h, linux/in6.h
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_DGRAM = 2;
+const IPPROTO_IP = 0;
+const IPPROTO_IPV6 = 41;
+const MCAST_JOIN_GROUP = 42;
+/** struct group_req: u32 gr_interface, 4 of padding, struct sockaddr_storage gr_group. */
+const GROUP_REQ_BYTES = 136;
 /** net/scm.h SCM_MAX_FD */
 const MAX_FDS = 253;
 
@@ -43,13 +56,37 @@ export function prepared<T extends Descriptor>(descriptor: T, setUp: (descriptor
 }
 
 class KernelSocket extends Descriptor {
-  setOption(name: string, level: number, option: number, value = 1): void {
-    check(`setsockopt ${name} ${this.what}`, this.rawio.setsockopt(this.fd, level, option, cInt(value)));
+  setOption(name: string, level: number, option: number, value: number | Uint8Array = 1): void {
+    const bytes = typeof value === 'number' ? cInt(value) : value;
+    check(`setsockopt ${name} ${this.what}`, this.rawio.setsockopt(this.fd, level, option, bytes));
   }
 
   bind(address: Uint8Array): void {
     check(`bind ${this.what}`, this.rawio.bind(this.fd, address));
   }
+}
+
+/** struct sock_filter[]. */
+function filterBytes(filter: readonly FilterInstruction[]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(8 * filter.length));
+  for (const [i, { code, jt, jf, k }] of filter.entries()) {
+    view.setUint16(8 * i, code, true);
+    view.setUint8(8 * i + 2, jt);
+    view.setUint8(8 * i + 3, jf);
+    view.setUint32(8 * i + 4, k, true);
+  }
+  return new Uint8Array(view.buffer);
+}
+
+/** struct packet_mreq: i32 ifindex, u16 type, u16 length, 8 bytes. */
+function packetMembership(ifindex: number, mac: Uint8Array): Uint8Array {
+  const view = new DataView(new ArrayBuffer(16));
+  view.setInt32(0, ifindex, true);
+  view.setUint16(4, PACKET_MR_MULTICAST, true);
+  view.setUint16(6, mac.length, true);
+  const bytes = new Uint8Array(view.buffer);
+  bytes.set(mac, 8);
+  return bytes;
 }
 
 class KernelPacketSocket extends KernelSocket implements PacketSocket {
@@ -85,6 +122,7 @@ class KernelPacketSocket extends KernelSocket implements PacketSocket {
 
 /** To be called inside the namespace, like netlinkSocket. */
 export function packetSocket(rawio: Rawio, options: PacketSocketOptions): PacketSocket {
+  for (const mac of options.groups ?? []) checkGroupMac(mac);
   const what = `packet socket on link ${options.ifindex}`;
   // Protocol 0 until it is bound: nothing of other links gets in.
   const fd = check(`socket ${what}`, rawio.socket(AF_PACKET, SOCK_RAW, 0));
@@ -94,6 +132,13 @@ export function packetSocket(rawio: Rawio, options: PacketSocketOptions): Packet
     if (options.vnetHeader === true) socket.setOption('PACKET_VNET_HDR', SOL_PACKET, PACKET_VNET_HDR);
     if (options.bypassQdisc === true) socket.setOption('PACKET_QDISC_BYPASS', SOL_PACKET, PACKET_QDISC_BYPASS);
     if (options.receiveBuffer !== undefined) socket.setOption('SO_RCVBUFFORCE', SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBuffer);
+    // Before bind: nothing unfiltered gets in.
+    if (options.filter !== undefined) {
+      check(`setsockopt SO_ATTACH_FILTER ${what}`, rawio.attachFilter(socket.fd, filterBytes(options.filter)));
+    }
+    for (const mac of options.groups ?? []) {
+      socket.setOption('PACKET_ADD_MEMBERSHIP', SOL_PACKET, PACKET_ADD_MEMBERSHIP, packetMembership(options.ifindex, mac));
+    }
     // struct sockaddr_ll: u16 family, be16 protocol, i32 ifindex; the rest is for sendto
     const address = new DataView(new ArrayBuffer(20));
     address.setUint16(0, AF_PACKET, true);
@@ -131,6 +176,23 @@ export function netlinkSocket(rawio: Rawio, options: NetlinkSocketOptions): Netl
     address.setUint16(0, AF_NETLINK, true);
     address.setUint32(8, options.groups ?? 0, true);
     socket.bind(new Uint8Array(address.buffer));
+  });
+}
+
+/** To be called inside the namespace. The socket is bound to nothing, so that it receives nothing. */
+export function joinGroup(rawio: Rawio, ifindex: number, group: Uint8Array): Membership {
+  checkGroup(group);
+  const v4 = group.length === 4;
+  const what = `membership of a group on link ${ifindex}`;
+  const fd = check(`socket ${what}`, rawio.socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0));
+  return prepared(new KernelSocket(rawio, fd, what), (socket) => {
+    const request = new DataView(new ArrayBuffer(GROUP_REQ_BYTES));
+    request.setUint32(0, ifindex, true);
+    request.setUint16(8, v4 ? AF_INET : AF_INET6, true);
+    const bytes = new Uint8Array(request.buffer);
+    // sin_addr of struct sockaddr_in; sin6_addr of struct sockaddr_in6
+    bytes.set(group, 8 + (v4 ? 4 : 8));
+    socket.setOption('MCAST_JOIN_GROUP', v4 ? IPPROTO_IP : IPPROTO_IPV6, MCAST_JOIN_GROUP, bytes);
   });
 }
 

@@ -1,8 +1,10 @@
 /** `Native` on the Linux kernel, by way of the addon rawio.c. Needs root for nearly everything. */
 import { constants } from 'node:fs';
 import { errno, systemError } from './errno.ts';
+import { CLOCK_MONOTONIC, CLOCK_REALTIME, deadline } from './kernel-deadline.ts';
 import { check } from './kernel-descriptor.ts';
-import { fdPair, netlinkSocket, packetSocket } from './kernel-sockets.ts';
+import { realtime } from './kernel-realtime.ts';
+import { fdPair, joinGroup, netlinkSocket, packetSocket } from './kernel-sockets.ts';
 import { createTap, takeTap } from './kernel-tap.ts';
 import { checkNetnsName, refusePromise } from './native.ts';
 import type { Native, Netns } from './native.ts';
@@ -65,6 +67,11 @@ export function kernelNative(): Native {
   }
 
   return {
+    monotonic: () => rawio.clockGettime(CLOCK_MONOTONIC),
+    now: () => rawio.clockGettime(CLOCK_REALTIME),
+    deadline: () => deadline(rawio),
+    realtime: (priority) => realtime(rawio, priority),
+    joinGroup: (netns, ifindex, group) => inNetns(netns, () => joinGroup(rawio, ifindex, group)),
     openNetns,
     inNetns,
     packetSocket: (netns, options) => inNetns(netns, () => packetSocket(rawio, options)),

@@ -2,8 +2,9 @@
 import { EBADFD, errno, systemError } from './errno.ts';
 import { MemoryDescriptor, OpenFile } from './memory-descriptor.ts';
 import type { DescriptorTable } from './memory-descriptor.ts';
-import { NativeMisuseError } from './native.ts';
-import type { PacketSocket, PacketSocketOptions, ReceivedFrame } from './native.ts';
+import { checkFilter, runFilter } from './memory-filter.ts';
+import { NativeMisuseError, checkGroupMac } from './native.ts';
+import type { FilterInstruction, PacketSocket, PacketSocketOptions, ReceivedFrame } from './native.ts';
 
 const ETHERNET_HEADER_BYTES = 14;
 const VNET_HEADER_BYTES = 10;
@@ -82,7 +83,9 @@ export abstract class MemoryLink {
   }
 
   #show(socket: MemoryPacketSocket, seen: LinkFrame, packetType: number): void {
-    socket.enqueue({ frame: seen.frame.slice(), vnetHeader: seen.vnetHeader.slice(), packetType, timestamp: this.#now() });
+    const passes = socket.filter === undefined ? seen.frame.length : runFilter(socket.filter, { frame: seen.frame, packetType });
+    if (passes === 0) return;
+    socket.enqueue({ frame: seen.frame.slice(0, passes), vnetHeader: seen.vnetHeader.slice(), packetType, timestamp: this.#now() });
   }
 
   #packetType(frame: Uint8Array): number {
@@ -138,6 +141,7 @@ export class MemoryTapDevice extends MemoryLink {
 
 export class MemoryPacketSocket extends MemoryDescriptor implements PacketSocket {
   readonly protocol: number;
+  readonly filter: readonly FilterInstruction[] | undefined;
   readonly #link: MemoryLink;
   readonly #headerBytes: number;
   readonly #bypassQdisc: boolean;
@@ -148,9 +152,13 @@ export class MemoryPacketSocket extends MemoryDescriptor implements PacketSocket
   /** The error that the next call fetches (sk_err). */
   #error = 0;
 
+  /** Groups make no difference: a link in memory takes in everything, like a veth. */
   constructor(table: DescriptorTable, link: MemoryLink, options: PacketSocketOptions) {
+    for (const mac of options.groups ?? []) checkGroupMac(mac);
+    if (options.filter !== undefined) checkFilter(options.filter, `packet socket on link ${options.ifindex}`);
     super(table, new OpenFile(() => link.sockets.delete(this)), `packet socket on link ${options.ifindex}`);
     this.protocol = options.protocol;
+    this.filter = options.filter?.slice();
     this.#link = link;
     this.#headerBytes = options.vnetHeader === true ? VNET_HEADER_BYTES : 0;
     this.#bypassQdisc = options.bypassQdisc ?? false;

@@ -2,23 +2,25 @@
  * `Native` on a network in memory, for tests and the simulator: namespaces, links joined in pairs, taps. Deterministic and
  * without timers: a frame sent is received before `send` returns, listeners are called from microtasks.
  *
- * It does what the kernel does with frames and descriptors, and nothing above that: no bridges, routes or filters. Netlink
- * requests go to `respond`, which a test replaces by what it needs.
+ * It does what the kernel does with frames and descriptors, and nothing above that: no bridges, no routes. Netlink requests go to
+ * `respond`, which a test replaces by what it needs. Time passes by `advance` alone.
  */
 import { errno, systemError } from './errno.ts';
 import { DescriptorTable } from './memory-descriptor.ts';
+import { VirtualTime } from './memory-deadline.ts';
 import { MemoryPacketSocket, MemoryTapDevice, MemoryVeth } from './memory-link.ts';
 import type { MemoryLink } from './memory-link.ts';
 import { MemoryFdSocket, MemoryNetlinkSocket, netlinkError } from './memory-sockets.ts';
 import type { NetlinkResponder } from './memory-sockets.ts';
 import { MemoryTap } from './memory-tap.ts';
-import { checkNetnsName, checkTapName, NativeMisuseError, refusePromise } from './native.ts';
-import type { Native, Netns, Tap } from './native.ts';
+import { checkGroup, checkNetnsName, checkTapName, NativeMisuseError, refusePromise } from './native.ts';
+import type { Native, Netns, RealtimeResult, Tap } from './native.ts';
 
 interface Namespace {
   readonly name: string;
   readonly links: Map<string, MemoryLink>;
   readonly netlinkSockets: Set<MemoryNetlinkSocket>;
+  readonly memberships: Set<{ readonly text: string }>;
   nextIfindex: number;
 }
 
@@ -55,21 +57,34 @@ export class MemoryNetwork {
   respond: NetlinkResponder = (request) => [netlinkError(request, errno.EOPNOTSUPP)];
   /** The descriptors of all holders. */
   readonly descriptors = new DescriptorTable();
+  /** What `Native.realtime` answers. */
+  realtime: RealtimeResult = { scheduling: 'ordinary', locked: false, because: 'in memory' };
+  readonly #time = new VirtualTime();
   readonly #now: () => number;
   readonly #namespaces = new Map<string, Namespace>();
   readonly #processes = new Map<number, Map<number, MemoryTapDevice>>();
   #made = 0;
 
-  /** `now` stamps received frames, in ms of CLOCK_REALTIME; without it they carry 0. */
-  constructor(now: () => number = () => 0) {
-    this.#now = now;
+  /** `now` is CLOCK_REALTIME, which stamps received frames, in ms; without it, that of `advance`, which begins at 0. */
+  constructor(now?: () => number) {
+    this.#now = now ?? (() => this.#time.now);
+  }
+
+  /** Lets `ms` of CLOCK_MONOTONIC pass; resolves when all that came of it is done. */
+  advance(ms: number): Promise<void> {
+    return this.#time.advance(ms);
+  }
+
+  /** The groups that somebody in the namespace is a member of on a link: `2 e0000012`, by ifindex and address in hex, sorted. */
+  groups(netns: string): string[] {
+    return [...new Set([...this.#namespace(netns).memberships].map(({ text }) => text))].sort();
   }
 
   addNetns(name: string): void {
     checkNetnsName(name);
     if (this.#namespaces.has(name)) throw systemError(`add namespace ${name}`, errno.EEXIST);
     // 1 is the loopback's.
-    this.#namespaces.set(name, { name, links: new Map(), netlinkSockets: new Set(), nextIfindex: 2 });
+    this.#namespaces.set(name, { name, links: new Map(), netlinkSockets: new Set(), memberships: new Set(), nextIfindex: 2 });
   }
 
   /** Two links joined like a veth pair, both down. */
@@ -149,10 +164,22 @@ export class MemoryNetwork {
     };
 
     return {
+      monotonic: () => this.#time.now,
+      now: () => this.#now(),
+      deadline: () => this.#time.deadline(),
+      realtime: () => this.realtime,
+      joinGroup: (netns, ifindex, group) => {
+        checkGroup(group);
+        if (linkOf(netns, ifindex) === undefined) throw systemError(`setsockopt MCAST_JOIN_GROUP on link ${ifindex}`, errno.ENODEV);
+        const { memberships } = namespaceOf(netns);
+        const membership = { text: `${ifindex} ${Buffer.from(group).toString('hex')}` };
+        memberships.add(membership);
+        return { close: () => void memberships.delete(membership) };
+      },
       inNetns,
       openNetns: (name) => (name === undefined ? new MemoryNetns('', current) : new MemoryNetns(name, this.#namespace(name))),
       packetSocket: (netns, options) => {
-        const link = [...namespaceOf(netns).links.values()].find(({ ifindex }) => ifindex === options.ifindex);
+        const link = linkOf(netns, options.ifindex);
         if (link === undefined) throw systemError(`bind packet socket on link ${options.ifindex}`, errno.ENODEV);
         return new MemoryPacketSocket(this.descriptors, link, options);
       },
@@ -203,6 +230,10 @@ export class MemoryNetwork {
     const number = ++this.#made;
     return Uint8Array.of(0x02, 0, 0, number >> 16, number >> 8, number);
   }
+}
+
+function linkOf(netns: Netns, index: number): MemoryLink | undefined {
+  return [...namespaceOf(netns).links.values()].find(({ ifindex }) => ifindex === index);
 }
 
 function namespaceOf(netns: Netns): Namespace {

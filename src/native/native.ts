@@ -1,6 +1,6 @@
 /**
  * native/: the few system calls that Node does not have, behind one interface: packet sockets, netlink, taps, file
- * descriptors passed between processes, network namespaces.
+ * descriptors passed between processes, network namespaces, deadlines, real-time scheduling.
  *
  * Two implementations fulfil it and one contract suite (test/contract/native.ts) holds both to it:
  * `kernel.ts`, on the C addon `rawio.c`, and `memory.ts`, a network in memory for tests and the simulator.
@@ -74,6 +74,21 @@ export interface PacketSocketOptions {
   readonly bypassQdisc?: boolean;
   /** SO_RCVBUFFORCE, bytes. */
   readonly receiveBuffer?: number;
+  /**
+   * SO_ATTACH_FILTER: 1 to 4096 instructions that end in a `ret`, run on each frame from its Ethernet header on (no vnet header); 0 drops
+   * it, any other number cuts it to so many bytes. In force before the first frame. SystemError EINVAL for what is no program.
+   */
+  readonly filter?: readonly FilterInstruction[];
+  /** PACKET_MR_MULTICAST: 6-byte group MACs that the device is to take in as long as the socket is open. */
+  readonly groups?: readonly Uint8Array[];
+}
+
+/** One instruction of classic BPF: struct sock_filter of linux/filter.h. `k` is unsigned, 32 bits; jumps count from the next one. */
+export interface FilterInstruction {
+  readonly code: number;
+  readonly jt: number;
+  readonly jf: number;
+  readonly k: number;
 }
 
 /** AF_PACKET, SOCK_RAW (packet(7)). */
@@ -144,7 +159,51 @@ export interface FdSocket extends Readable {
   receive(): { readonly data: Uint8Array; readonly fds: readonly number[] } | undefined;
 }
 
+/** An alarm of CLOCK_MONOTONIC, precise to tens of µs (a timerfd; setTimeout counts whole ms). It fires once for each `arm`. */
+export interface Deadline {
+  /** `at` is an instant of `Native.monotonic()`; one that has passed fires at once, never inside this call. `undefined`: not armed. */
+  arm(at: number | undefined): void;
+  /** Never called before `at`. What it throws is an uncaught exception. A listening deadline keeps the process alive. */
+  onExpired(listener: (() => void) | undefined): void;
+  /** Idempotent; also from inside the listener. */
+  close(): void;
+}
+
+/** What `Native.realtime` got. `because` says what was refused and why; without it, everything was granted. */
+export interface RealtimeResult {
+  /** SCHED_RR; SCHED_OTHER at nice -20; SCHED_OTHER as before. */
+  readonly scheduling: 'realtime' | 'nice' | 'ordinary';
+  /**
+   * No page of the program's files, of the C heap and of the first stack that was touched is ever taken from memory. V8's heap cannot be
+   * locked (it gives pages back in a way that locked ones refuse, and ends the process for that): only a host that swaps takes it away.
+   */
+  readonly locked: boolean;
+  readonly because?: string;
+}
+
+/** Membership of an IP multicast group, until `close`. */
+export interface Membership {
+  /** Idempotent. */
+  close(): void;
+}
+
 export interface Native {
+  /** CLOCK_MONOTONIC, ms with fractions. */
+  monotonic(): number;
+  /** CLOCK_REALTIME, ms with fractions: the clock of `ReceivedFrame.timestamp`. It may jump. */
+  now(): number;
+  deadline(): Deadline;
+  /**
+   * Puts the calling thread under SCHED_RR at `priority` (1..99), not inherited by what it starts (SCHED_RESET_ON_FORK), or else at nice
+   * -20; and locks the program's memory as it is touched. Never throws for what is refused. A limit of CPU time for real-time threads
+   * (RLIMIT_RTTIME: the kernel kills who exceeds it) is lifted first; where it cannot be, real time is not taken.
+   */
+  realtime(priority: number): RealtimeResult;
+  /**
+   * Makes the kernel a member of an IP multicast group (4 or 16 bytes) on a link, with the IGMP or MLD reports that snooping switches
+   * want. Throws SystemError (ENODEV).
+   */
+  joinGroup(netns: Netns, ifindex: number, group: Uint8Array): Membership;
   /** The namespace by the name `ip netns` knows it by; without one, that which the calling thread is in now. */
   openNetns(name?: string): Netns;
   /**
@@ -161,6 +220,24 @@ export interface Native {
   fdPair(): readonly [FdSocket, FdSocket];
   /** Closes a descriptor received by `FdSocket.receive` or held otherwise. */
   closeFd(fd: number): void;
+}
+
+/** @throws NativeMisuseError for what is no MAC of a group. */
+export function checkGroupMac(mac: Uint8Array): void {
+  if (mac.length === 6 && ((mac[0] ?? 0) & 1) === 1) return;
+  throw new NativeMisuseError(`${Buffer.from(mac).toString('hex')} is no MAC of a group: 6 bytes, the first of them odd`);
+}
+
+/** @throws NativeMisuseError for what is no IP multicast group, 224.0.0.0/4 or ff00::/8. */
+export function checkGroup(group: Uint8Array): void {
+  const [first = 0] = group;
+  if (group.length === 4 ? first >> 4 === 0xe : group.length === 16 && first === 0xff) return;
+  throw new NativeMisuseError(`${Buffer.from(group).toString('hex')} is no IP multicast group: 224.0.0.0/4 or ff00::/8`);
+}
+
+/** @throws NativeMisuseError for what is no instant. */
+export function checkInstant(at: number): void {
+  if (!Number.isFinite(at)) throw new NativeMisuseError(`${at} is no instant for a deadline; undefined disarms it`);
 }
 
 /** @throws NativeMisuseError for what is no name of a link: 1 to 15 printable characters without `/`, `:` and `%`. */

@@ -4,16 +4,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 
 /* SCM_MAX_FD of the kernel's include/net/scm.h: the most descriptors one message carries. */
@@ -121,6 +126,93 @@ static napi_value Ioctl(napi_env env, napi_callback_info info) {
   if (returned < 0) return number(env, -errno);
   memcpy(argument.data, copy, argument.length);
   return number(env, returned);
+}
+
+/* attachFilter(fd, program): SO_ATTACH_FILTER with the bytes of a struct sock_filter[]; the kernel checks and copies them. */
+static napi_value AttachFilter(napi_env env, napi_callback_info info) {
+  int fd;
+  Bytes program;
+  if (parse(env, info, "attachFilter(fd, program)", "ib", &fd, &program) == NULL) return NULL;
+  size_t count = program.length / sizeof(struct sock_filter);
+  if (program.length % sizeof(struct sock_filter) != 0 || count > BPF_MAXINSNS) return number(env, -EINVAL);
+  struct sock_fprog filter = {.len = (unsigned short)count, .filter = program.data};
+  return result(env, setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter));
+}
+
+/* ---- time and the scheduler ---- */
+
+/* clockGettime(clock): ms, with fractions. */
+static napi_value ClockGettime(napi_env env, napi_callback_info info) {
+  int clock;
+  struct timespec at;
+  if (parse(env, info, "clockGettime(clock)", "i", &clock) == NULL) return NULL;
+  if (clock_gettime(clock, &at) < 0) return fail(env, "clockGettime: there is no such clock");
+  napi_value out = NULL;
+  napi_create_double(env, (double)at.tv_sec * 1e3 + (double)at.tv_nsec / 1e6, &out);
+  return out;
+}
+
+/* timerfdCreate(clock): TFD_NONBLOCK and TFD_CLOEXEC are added. */
+static napi_value TimerfdCreate(napi_env env, napi_callback_info info) {
+  int clock;
+  Addon *addon = parse(env, info, "timerfdCreate(clock)", "i", &clock);
+  return addon == NULL ? NULL : result(env, own(addon, timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC)));
+}
+
+/* timerfdSettime(fd, seconds, nanoseconds): once, at that instant (TFD_TIMER_ABSTIME); 0, 0 disarms. It is not readable any more. */
+static napi_value TimerfdSettime(napi_env env, napi_callback_info info) {
+  int fd, seconds, nanoseconds;
+  if (parse(env, info, "timerfdSettime(fd, seconds, nanoseconds)", "iii", &fd, &seconds, &nanoseconds) == NULL) return NULL;
+  struct itimerspec at = {.it_value = {.tv_sec = seconds, .tv_nsec = nanoseconds}};
+  return result(env, timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL));
+}
+
+/* schedSetscheduler(policy, priority): the calling thread. */
+static napi_value SchedSetscheduler(napi_env env, napi_callback_info info) {
+  int policy, priority;
+  if (parse(env, info, "schedSetscheduler(policy, priority)", "ii", &policy, &priority) == NULL) return NULL;
+  struct sched_param parameters = {.sched_priority = priority};
+  return result(env, sched_setscheduler(0, policy, &parameters));
+}
+
+/* setpriority(nice): the calling thread. */
+static napi_value Setpriority(napi_env env, napi_callback_info info) {
+  int nice;
+  if (parse(env, info, "setpriority(nice)", "i", &nice) == NULL) return NULL;
+  return result(env, setpriority(PRIO_PROCESS, 0, nice));
+}
+
+/* mlock2(range, flags): range is a Float64Array of the first address and the length. The kernel refuses what is not mapped. */
+static napi_value Mlock2(napi_env env, napi_callback_info info) {
+  int flags;
+  Bytes range;
+  double part[2];
+  if (parse(env, info, "mlock2(range, flags)", "bi", &range, &flags) == NULL) return NULL;
+  if (range.length != sizeof part) return fail(env, "mlock2: range is an address and a length");
+  memcpy(part, range.data, sizeof part);
+  return result(env, mlock2((void *)(uintptr_t)part[0], (size_t)part[1], (unsigned)flags));
+}
+
+/* getrlimit(resource, limits): limits is a Float64Array of two, soft and hard; RLIM_INFINITY is Infinity. */
+static napi_value Getrlimit(napi_env env, napi_callback_info info) {
+  int resource;
+  Bytes limits;
+  struct rlimit found;
+  if (parse(env, info, "getrlimit(resource, limits)", "ib", &resource, &limits) == NULL) return NULL;
+  if (limits.length < 2 * sizeof(double)) return fail(env, "getrlimit: limits has no room for two numbers");
+  if (getrlimit(resource, &found) < 0) return number(env, -errno);
+  double pair[2] = {found.rlim_cur == RLIM_INFINITY ? INFINITY : (double)found.rlim_cur,
+                    found.rlim_max == RLIM_INFINITY ? INFINITY : (double)found.rlim_max};
+  memcpy(limits.data, pair, sizeof pair);
+  return number(env, 0);
+}
+
+/* unlimit(resource): setrlimit of both limits to RLIM_INFINITY. */
+static napi_value Unlimit(napi_env env, napi_callback_info info) {
+  int resource;
+  if (parse(env, info, "unlimit(resource)", "i", &resource) == NULL) return NULL;
+  struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+  return result(env, setrlimit(resource, &none));
 }
 
 /* ---- data ---- */
@@ -259,6 +351,8 @@ const Function calls[] = {
     {"pidfdGetfd", PidfdGetfd}, {"setns", Setns}, {"bind", Bind}, {"getsockname", Getsockname},
     {"setsockopt", Setsockopt}, {"getsockopt", Getsockopt}, {"ioctl", Ioctl}, {"poll", Poll},
     {"send", Send}, {"write", Write}, {"read", Read}, {"recv", Recv},
-    {"sendFds", SendFds}, {"recvFds", RecvFds},
+    {"sendFds", SendFds}, {"recvFds", RecvFds}, {"attachFilter", AttachFilter}, {"clockGettime", ClockGettime},
+    {"timerfdCreate", TimerfdCreate}, {"timerfdSettime", TimerfdSettime}, {"schedSetscheduler", SchedSetscheduler},
+    {"setpriority", Setpriority}, {"mlock2", Mlock2}, {"getrlimit", Getrlimit}, {"unlimit", Unlimit},
 };
 const size_t call_count = sizeof calls / sizeof calls[0];

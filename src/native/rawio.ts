@@ -19,6 +19,22 @@ export interface Rawio {
   getsockopt(fd: number, level: number, name: number, value: Uint8Array): number;
   /** The argument, at most 256 bytes, is read and written. */
   ioctl(fd: number, request: number, argument: Uint8Array): number;
+  /** SO_ATTACH_FILTER: the bytes of a struct sock_filter[]. */
+  attachFilter(fd: number, program: Uint8Array): number;
+  /** The one that returns no count: ms with fractions. */
+  clockGettime(clock: number): number;
+  timerfdCreate(clock: number): number;
+  /** TFD_TIMER_ABSTIME; 0, 0 disarms. Either way it is readable no more. */
+  timerfdSettime(fd: number, seconds: number, nanoseconds: number): number;
+  /** Of the calling thread, as is setpriority. */
+  schedSetscheduler(policy: number, priority: number): number;
+  setpriority(nice: number): number;
+  /** `range`: address, length. */
+  mlock2(range: Float64Array, flags: number): number;
+  /** Fills `limits`: soft, hard; Infinity where there is none. */
+  getrlimit(resource: number, limits: Float64Array): number;
+  /** Lifts both limits. */
+  unlimit(resource: number): number;
   /** Returns revents. */
   poll(fd: number, events: number): number;
   read(fd: number, buffer: Uint8Array): number;
@@ -49,6 +65,7 @@ export class NativeMissingError extends GodwitError {
 const FUNCTIONS = [
   'open', 'close', 'socket', 'socketpair', 'bind', 'getsockname', 'setsockopt', 'getsockopt', 'ioctl', 'poll', 'read', 'write', 'send',
   'recv', 'sendFds', 'recvFds', 'setns', 'pidfdOpen', 'pidfdGetfd', 'watch', 'unwatch',
+  'attachFilter', 'clockGettime', 'timerfdCreate', 'timerfdSettime', 'schedSetscheduler', 'setpriority', 'mlock2', 'getrlimit', 'unlimit',
 ] as const satisfies readonly (keyof Rawio)[];
 
 function isRawio(loaded: unknown): loaded is Rawio {

@@ -14,7 +14,8 @@ export interface Candidate {
 export interface Wish {
   readonly memory: Bytes;
   readonly accelerator: string;
-  readonly networks: readonly { readonly name: string; readonly bridge: string; readonly mtu: number }[];
+  /** `made`: Godwit makes its bridge where it is needed. */
+  readonly networks: readonly { readonly name: string; readonly bridge: string; readonly mtu: number; readonly made?: boolean }[];
   /** Its declaration names this host: taken whatever memory it has. */
   readonly host?: string;
 }
@@ -41,7 +42,8 @@ function unfit(wish: Wish, host: Candidate): string[] {
   const reasons: string[] = [];
   // Every QEMU emulates; only acceleration has to be there.
   if (wish.accelerator === 'kvm' && !host.accelerators.includes('kvm')) reasons.push(`${host.name} has no KVM (accelerator: tcg would emulate)`);
-  for (const { name, bridge, mtu } of wish.networks) {
+  for (const { name, bridge, mtu, made = false } of wish.networks) {
+    if (made) continue;
     const there = host.bridges[bridge];
     if (!there) reasons.push(`${host.name} has no bridge ${bridge} for network ${name}`);
     else if (there.mtu < mtu) reasons.push(`${host.name}'s bridge ${bridge} has an MTU of ${there.mtu}, network ${name} needs ${mtu}`);

@@ -26,8 +26,8 @@ export interface HostFacts {
   readonly cpu: string;
   /** What a new VM could take without swapping. */
   readonly freeMemory: Bytes;
-  /** By name: the MTU, bytes of IP packet. */
-  readonly bridges: ReadonlyMap<string, { readonly mtu: number }>;
+  /** By name: the MTU, bytes of IP packet, and its own MAC. */
+  readonly bridges: ReadonlyMap<string, { readonly mtu: number; readonly mac?: string }>;
   readonly missingFeatures: readonly KernelFeature[];
   /**
    * By path, those of the VM's disks that can be opened there: the inode, which all hosts of a shared file system agree on; undefined
@@ -116,7 +116,15 @@ function nicRefusals({ attachment, mtu }: Nic, index: number, destination: HostF
   if (attachment.kind !== 'bridge') return [`${nic} is attached by ${attachment.kind}: ${unbridged(attachment)}; attach it to a bridge`];
   const name = attachment.bridge;
   const bridge = destination.bridges.get(name);
+  if (!bridge && attachment.segment) return [`${nic} needs bridge ${name}, and the agent of ${destination.name} could not make it: its log says why`];
   if (!bridge) return [`${nic} needs bridge ${name}, which ${destination.name} does not have: make it there, on the same network`];
+  const gateway = attachment.segment?.kind === 'routed' ? attachment.segment.gateway.toString() : undefined;
+  if (gateway !== undefined && bridge.mac !== undefined && bridge.mac !== gateway) {
+    return [
+      `${nic} has ${gateway} for its gateway's MAC, and at ${destination.name} bridge ${name} has ${bridge.mac}: the guest would lose its router; `
+        + 'restart the VM, so that it is as its network is declared now',
+    ];
+  }
   if (mtu <= bridge.mtu) return [];
   return [
     `${nic} has an MTU of ${mtu} and bridge ${name} at ${destination.name} one of ${bridge.mtu}, so full frames would be dropped: `

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { connect } from 'node:tls';
 import { Connection } from '../api/http-connection.ts';
 import { ApiError } from '../api/api.ts';
+import type { JoinBody, Joined } from '../api/http-schemas.ts';
 import type { HostSpec } from '../model/host.ts';
 import { makeCertificateRequest } from './certificate-request.ts';
 import type { Identity } from './identity.ts';
@@ -10,20 +11,6 @@ import { checkCa, parseJoinToken } from './join-token.ts';
 
 /** ms for the server to show its certificate. */
 const PATIENCE = 10_000;
-
-export interface JoinBody {
-  readonly name: string;
-  readonly spec: HostSpec;
-  readonly tokenId: string;
-  readonly secret: string;
-  /** PKCS #10, PEM. */
-  readonly request: string;
-}
-
-export interface JoinAnswer {
-  readonly ca: string;
-  readonly certificate: string;
-}
 
 /**
  * Makes a key, joins the cluster at `url` as host `name`, and gives the identity to be written (identity.ts). Fails with TrustError
@@ -38,7 +25,7 @@ export async function join(url: string, token: string, name: string, spec: HostS
   const connection = new Connection({ url, identity: { ca } });
   try {
     // From the server that the token's hash has proved.
-    const answer = (await connection.json({ method: 'POST', path: '/agent/v1/join', body })) as JoinAnswer;
+    const answer = (await connection.json({ method: 'POST', path: '/agent/v1/join', body })) as Joined;
     return { ca, certificate: answer.certificate, key };
   } finally {
     connection.close();

@@ -16,6 +16,10 @@ export interface NativeFixture {
   deleteLink(netns: string, link: string): void;
   /** Another process that holds a copy of the tap's descriptor, until `release`. */
   holdTap(tap: Tap): Promise<{ readonly pid: number; readonly fd: number; release(): Promise<void> }>;
+  /** Lets so many ms pass where time does not by itself. */
+  passTime(ms: number): Promise<void>;
+  /** The IPv4 groups of which the kernel is a member on a link, as texts, sorted. */
+  ipGroups(netns: string, link: string): string[];
   /** Removes all of it. */
   remove(): Promise<void>;
 }

@@ -7,8 +7,11 @@ import { after, before, describe } from 'node:test';
 import { Bench } from './native-bench.ts';
 import type { NativeFixture } from './native-bench.ts';
 import { fdPairContract, netlinkContract, netnsContract } from './native-descriptors.ts';
+import { filterContract } from './native-filter.ts';
 import { listenerContract, packetSocketContract } from './native-packet.ts';
 import { tapContract } from './native-tap.ts';
+import { deadlineContract } from './native-time.ts';
+import { packetFilterContract } from './packet-filter.ts';
 
 export type { NativeFixture } from './native-bench.ts';
 
@@ -30,5 +33,8 @@ export function nativeContract(name: string, makeFixture: () => NativeFixture): 
     tapContract(bench);
     fdPairContract(bench);
     netnsContract(bench);
+    filterContract(bench);
+    packetFilterContract(bench);
+    deadlineContract(bench);
   });
 }

@@ -3,13 +3,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { systemClock } from '../../src/native/system-clock.ts';
 import { ms } from '../../src/base/units.ts';
-import { CrashCluster } from './crash-cluster.ts';
+import { CrashCluster, type HostName } from './crash-cluster.ts';
 import { steps, unharmed } from './crash-points.ts';
 
 /** What would go on behind the end asks, and is answered, several times in this. */
 const WHILE = ms(1500);
 const RESTARTED = { kind: 'rolled-back', reason: 'The agent of the source was restarted' };
-const sourceSteps = steps.map(([step]) => step).filter((step) => step.startsWith('h1'));
 
 async function withCluster(test: (cluster: CrashCluster) => Promise<void>): Promise<void> {
   const cluster = await CrashCluster.open();
@@ -32,21 +31,50 @@ function at<T>({ world }: CrashCluster, step: string, then: () => T | Promise<T>
   return promise;
 }
 
-describe('the source\'s agent told to end', { concurrency: 20, timeout: 60_000 }, () => {
-  for (const step of sourceSteps) {
-    test(`at ${step}: nothing is written once it has let go`, () => withCluster(async (cluster) => {
-      const ended = at(cluster, step, () => cluster.endAgent('h1'));
+/** One after the other. What it returns says how often any of them has written since its end. */
+async function endAll(cluster: CrashCluster, who: readonly HostName[]): Promise<() => number> {
+  const writes: (() => number)[] = [];
+  for (const host of who) writes.push(await cluster.endAgent(host));
+  return () => writes.reduce((sum, count) => sum + count(), 0);
+}
+
+describe('an agent told to end', { concurrency: 20, timeout: 60_000 }, () => {
+  for (const [step] of steps) {
+    const [host, other] = step.startsWith('h1') ? ['h1', 'h2'] as const : ['h2', 'h1'] as const;
+    for (const who of [[host], [other], [host, other]] as const) {
+      test(`at ${step}: ${who.join(', then ')}: nothing is written once it has let go`, () => withCluster(async (cluster) => {
+        const ended = at(cluster, step, () => endAll(cluster, who));
+        const migration = await cluster.move('h2');
+        const writes = await ended;
+        await systemClock.sleep(WHILE);
+        assert.equal(writes(), 0);
+        for (const each of who) cluster.startAgent(each);
+        await cluster.settled(migration);
+        assert.equal(writes(), 0);
+        const { status } = await cluster.plane.get('Migration', migration);
+        const where = cluster.world.of('vm').map(({ host: on }) => on);
+        assert.deepEqual(where, [status?.end?.kind === 'moved' ? 'h2' : 'h1'], JSON.stringify(status?.end));
+        if (step === 'h1 facts' && who[0] === 'h1') assert.deepEqual(status?.end, RESTARTED, 'that it let go is not told as an end');
+        await unharmed(cluster);
+      }));
+    }
+  }
+
+  for (const step of ['h2 before-commit', 'h2 after-commit', 'h2 load'] as const) {
+    test(`at ${step}, and the next one while it looks what there is: the third brings it to its end`, () => withCluster(async (cluster) => {
+      const ended = at(cluster, step, () => cluster.endAgent('h2'));
       const migration = await cluster.move('h2');
-      const writes = await ended;
+      const first = await ended;
+      const again = at(cluster, 'h2 adopt-destination', () => cluster.endAgent('h2'));
+      cluster.startAgent('h2');
+      const second = await again;
       await systemClock.sleep(WHILE);
-      assert.equal(writes(), 0);
-      cluster.startAgent('h1');
+      assert.deepEqual([first(), second()], [0, 0]);
+      cluster.startAgent('h2');
       await cluster.settled(migration);
-      assert.equal(writes(), 0);
+      assert.deepEqual([first(), second()], [0, 0]);
       const { status } = await cluster.plane.get('Migration', migration);
-      const where = cluster.world.of('vm').map(({ host }) => host);
-      assert.deepEqual(where, [status?.end?.kind === 'moved' ? 'h2' : 'h1'], JSON.stringify(status?.end));
-      if (step === 'h1 facts') assert.deepEqual(status?.end, RESTARTED, 'that it let go is not told as an end');
+      assert.deepEqual(cluster.world.of('vm').map(({ host }) => host), [status?.end?.kind === 'moved' ? 'h2' : 'h1'], JSON.stringify(status?.end));
       await unharmed(cluster);
     }));
   }

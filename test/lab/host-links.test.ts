@@ -102,8 +102,8 @@ describe('links', () => {
     assert.deepEqual(h1.addresses.route(parseIpAddress('10.80.0.9')).mtu, 1350);
     bench.ip(h1, 'neigh', 'add', '10.79.0.9', 'lladdr', GUEST.toString(), 'dev', 'mig');
     assert.deepEqual(
-      h1.addresses.neighbours().filter((n) => n.address.length === 4 && n.address[3] === 9),
-      [{ device: mig, address: parseIpAddress('10.79.0.9').bytes(), mac: GUEST.bytes() }],
+      h1.neighbours.list(mig).filter((n) => n.address.toString() === '10.79.0.9'),
+      [{ device: mig, address: parseIpAddress('10.79.0.9'), mac: GUEST, state: 'permanent', router: false }],
     );
   }));
 

@@ -10,7 +10,7 @@ import { kernelNative } from '../../src/native/kernel.ts';
 import type { Native } from '../../src/native/native.ts';
 import { labAccelerator, labVm } from '../../src/lab/guest-image.ts';
 import { Prober, type ProbeResult, type ProberOptions } from '../../src/lab/prober.ts';
-import { Session } from '../../src/lab/session.ts';
+import { Session, type SessionLab } from '../../src/lab/session.ts';
 import { type LabHost, type Network, sweep } from '../../src/lab/topology.ts';
 import type { Host } from '../../src/host/host.ts';
 import type { IpAddress } from '../../src/wire/ip-address.ts';
@@ -62,7 +62,7 @@ export interface Watched<T> {
 }
 
 /** Streams flow before, through and after `during`: an interim report's wait for stragglers is the time after it. */
-export async function watched<T>(session: Pick<Session, 'lab'>, streams: readonly ProberOptions[], during: (probers: readonly Prober[]) => Promise<T>): Promise<Watched<T>> {
+export async function watched<T>(session: { readonly lab: SessionLab }, streams: readonly ProberOptions[], during: (probers: readonly Prober[]) => Promise<T>): Promise<Watched<T>> {
   const probers: Prober[] = [];
   try {
     for (const options of streams) probers.push(await Prober.start(session.lab.client, options));

@@ -25,6 +25,10 @@ function work({ netns: name, end }: Task): void {
   const netns = native.openNetns(name);
   native.createTap(netns, { name: 'worker' });
   const netlink = native.netlinkSocket(netns, { protocol: 0 });
+  native.joinGroup(netns, 1, Uint8Array.of(224, 0, 0, 18));
+  const deadline = native.deadline();
+  deadline.arm(0);
+  if (end !== 'return') deadline.onExpired(() => deadline.arm(native.monotonic() + 0.5));
   const [one, other] = native.fdPair();
   one.send(Uint8Array.of(1), [netns.fd]);
   if (end !== 'return') netlink.onReadable(() => {});

@@ -17,6 +17,9 @@ export class FakeQemu {
   /** Whether the guest obeys when it is asked to power down. */
   obedient = true;
   asked = 0;
+  announced = 0;
+  /** Its taps cannot be written. */
+  mute = false;
   words = '';
   readonly exited: Promise<void>;
   #end: () => void = () => undefined;
@@ -62,6 +65,12 @@ export class World {
     const guest = (qemu: FakeQemu, place: Place): Guest => ({
       vm: qemu.vm, place, exited: qemu.exited,
       state: async () => (dead() ? never : qemu.state),
+      ports: [], speak: () => undefined,
+      announce: async () => {
+        if (dead()) return never;
+        if (qemu.mute) throw new Error('the tap is gone');
+        qemu.announced++;
+      },
       powerDown: async () => {
         if (dead()) return never;
         qemu.asked++;

@@ -28,7 +28,7 @@ class Server implements ServerLink {
     this.reporter = new Reporter({
       server: this, clock: this.clock, log: { info: say('info'), warn: say('warn'), error: say('error') }, instance: 'i',
       facts: async () => facts, agent: () => ({ version: '0', instance: 'i', startedAt: 0, cpuTime: 1, residentMemory: 1 }),
-      vms: () => [], moves: () => [], want: (wanted) => this.wants.push(wanted), acknowledged: (names) => this.acknowledged.push(...names),
+      vms: () => [], moves: () => [], want: (wanted) => this.wants.push(wanted), acknowledged: ({ acknowledged }) => this.acknowledged.push(...acknowledged),
     });
     this.#running = this.reporter.run(this.#end.signal);
   }

@@ -246,6 +246,57 @@ const move = (role: WantedMove['role']): WantedMove => ({
   dryRun: false, cancel: false,
 });
 
+test('announced once per order, also by the agent after; not while a move has it, and what fails is no end', async () => {
+  const { world, agent } = await running();
+  await agent.want(vm('web'));
+  assert.equal(world.qemu('web').announced, 0);
+  for (const announce of [1, 1, 2, 2]) await agent.want(vm('web', 1, { announce }));
+  assert.equal(world.qemu('web').announced, 2);
+  agent.keeper.take('web', 'abc120');
+  await agent.want(vm('web', 1, { announce: 3 }));
+  assert.equal(world.qemu('web').announced, 2);
+  agent.keeper.giveBack('web');
+  await drain();
+  assert.equal(world.qemu('web').announced, 3);
+  agent.crashed = true;
+  const next = world.agent();
+  await drain();
+  world.qemu('web').state = 'paused';
+  await next.clock.advance(10_000);
+  await next.want(vm('web', 1, { announce: 4 }));
+  assert.equal(world.qemu('web').announced, 3, 'it stands still: nothing would be answered');
+  world.qemu('web').state = 'running';
+  await next.clock.advance(10_000);
+  await next.want(vm('web', 1, { announce: 4 }));
+  assert.equal(world.qemu('web').announced, 4);
+  world.qemu('web').mute = true;
+  await next.want(vm('web', 1, { announce: 5 }));
+  assert.deepEqual(next.report('web'), { state: 'running', at: '1.1' });
+});
+
+test('one that has come is announced again, with doubled gaps, as long as it stays', async () => {
+  const { world, agent } = await running();
+  const rounds = async (): Promise<number[]> => {
+    const at: number[] = [];
+    const from = agent.clock.monotonic();
+    for (let i = 0, before = world.qemu('web').announced; i < 40; i++) {
+      await agent.clock.advance(100);
+      if (world.qemu('web').announced > before) at.push(agent.clock.monotonic() - from);
+      before = world.qemu('web').announced;
+    }
+    return at;
+  };
+  agent.keeper.announceAgain('web', { count: 2, interval: 1000 });
+  assert.deepEqual(await rounds(), [1000, 3000]);
+  agent.keeper.announceAgain('web', { count: 2, interval: 1000 });
+  await agent.clock.advance(1000);
+  agent.keeper.take('web', 'abc120');
+  assert.deepEqual(await rounds(), [], 'the next move has it');
+  agent.keeper.announceAgain('web', { count: 20, interval: 1000 });
+  await agent.keeper.close();
+  assert.equal(agent.clock.sleepers, 0);
+});
+
 test('while a move has it, nothing is done; its end is noted when it is given back', async () => {
   const { world, agent } = await running();
   agent.keeper.take('web', 'abc120');

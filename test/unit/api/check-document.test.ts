@@ -22,9 +22,27 @@ test('what is no document, and kinds that are no kinds of documents', () => {
     ' a document is a mapping with kind, name and spec, not nothing', ' a document is a mapping with kind, name and spec, not a list',
     ' a document is a mapping with kind, name and spec, not the string "Vm"', ' a document is a mapping with kind, name and spec, not the number 3',
   ]);
-  assert.deepEqual(faults({}), [' kind is missing; add kind: one of Host, Network, Vm, Policy']);
-  assert.deepEqual(faults({ kind: 'constructor' }), ['/kind there is no kind "constructor"; name one of Host, Network, Vm, Policy']);
+  assert.deepEqual(faults({}), [' kind is missing; add kind: one of Host, Network, Vm, VirtualRouter, Policy']);
+  assert.deepEqual(faults({ kind: 'constructor' }), ['/kind there is no kind "constructor"; name one of Host, Network, Vm, VirtualRouter, Policy']);
   assert.deepEqual(faults({ kind: 'vm' }), ['/kind there is no kind "vm"; did you mean Vm?']);
+});
+
+test('of a union, only what concerns the alternative that was meant', () => {
+  const track = (...of: unknown[]): readonly string[] => faults({ kind: 'VirtualRouter', name: 'gw', spec: { vrid: 1, addresses: ['192.0.2.1/24'], hosts: { h1: { track: of } } } });
+  assert.deepEqual(track({ interface: 'eth1', weight: -20 }, { route: '0.0.0.0/0' }, { process: 'bgpd' }, { script: 'check', interval: '1s' }), []);
+  assert.deepEqual(track({ interface: 'eth1', wieght: 3 }, { script: 'a', weight: 999, interval: 'x' }, {}, { proces: 'bgpd' }, 'eth1'), [
+    '/spec/hosts/h1/track/0/wieght unknown key "wieght"; did you mean weight?',
+    '/spec/hosts/h1/track/1/weight 999 is not a whole number from -253 to 253',
+    '/spec/hosts/h1/track/1/interval "x" is not a time, like 300ms or 30s',
+    '/spec/hosts/h1/track/2 {} does not say which; add one of interface, route, process, script',
+    '/spec/hosts/h1/track/3/proces unknown key "proces"; did you mean process?',
+    '/spec/hosts/h1/track/4 "eth1" is not a mapping',
+  ]);
+  assert.deepEqual(track({ interface: 'eth1', route: '0.0.0.0/0' }), ['/spec/hosts/h1/track/0/route unknown key "route"; take it out, or use one of interface, weight']);
+  assert.deepEqual(faults({ kind: 'VirtualRouter', name: 'gw', spec: { vrid: 0, addresses: [], version: 4, hosts: {} } }), [
+    '/spec/vrid 0 is not a whole number from 1 to 255', '/spec/addresses [] is not a list of 1 to 255',
+    '/spec/hosts {} is not a mapping with something in it', '/spec/version 4 is not one of 2, 3',
+  ]);
 });
 
 test('a value as long as a book is not repeated whole', () => {
@@ -34,7 +52,7 @@ test('a value as long as a book is not repeated whole', () => {
 });
 
 test('whatever it is, it is taken or complained about, in one line each, and a key that is wrong is named where it is', () => {
-  fc.assert(fc.property(fc.record({ kind: fc.constantFrom('Host', 'Network', 'Vm', 'Policy', 'x') }), fc.jsonValue(), fc.string(), (base, value, key) => {
+  fc.assert(fc.property(fc.record({ kind: fc.constantFrom('Host', 'Network', 'Vm', 'VirtualRouter', 'Policy', 'x') }), fc.jsonValue(), fc.string(), (base, value, key) => {
     const found = checkDocument({ ...base, name: 'a', spec: value, [key]: value });
     if ('kind' in found) return;
     assert.ok(found.length > 0);

@@ -76,10 +76,3 @@ test('whatever happens on the way', () => {
     assert.equal(synced, 1);
   }), { numRuns: 2000 });
 });
-
-test('what changes under one revision is told each time, once level', () => {
-  const view = new WatchView<'Network'>();
-  view.connected(undefined);
-  const told = [put('a', 1), { kind: 'synced', revision: 1 } as const, put('a', 1), put('a', 1)].flatMap((e) => [...view.take(e)]);
-  assert.deepEqual(told.map((e) => e.kind), ['put', 'synced', 'put', 'put']);
-});

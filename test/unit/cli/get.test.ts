@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { checkDocument } from '../../../src/api/check-document.ts';
+import type { ShownRouterStatus } from '../../../src/model/virtual-router.ts';
 import { golden } from './golden.ts';
-import { NOW, cluster, copying, event, failed, vm } from './resources.ts';
+import { NOW, cluster, copying, event, failed, host, router, routers, untold, vm } from './resources.ts';
 import { StubApi, StubIo, godwit } from './stub.ts';
 
 const api = (): StubApi => new StubApi(cluster);
@@ -107,6 +108,42 @@ test('describe', async () => {
     parts.push(`$ godwit describe ${target}\n${stdout}`);
   }
   golden('describe', parts.join('\n'));
+});
+
+test('virtual routers', async () => {
+  const parts: string[] = [];
+  const both = (): StubApi => new StubApi([host('host-a', 1), ...routers]);
+  for (const words of ['get routers', 'get vr -o wide', 'describe router gw', 'describe virtualrouter v6', 'describe host host-a']) {
+    const { exit, stdout, stderr } = await godwit(words, both(), new StubIo({}, { LANG: 'C.UTF-8' }));
+    assert.deepEqual([exit, stderr], [0, '']);
+    parts.push(`$ godwit ${words}\n${stdout}`);
+  }
+  golden('routers', parts.join('\n'));
+  assert.match((await godwit('describe router gw', both())).stdout, /backup -> active/, 'without Unicode');
+  const { stdout } = await godwit('get virtualrouters -o yaml', both());
+  assert.deepEqual(parseAllDocuments(stdout).map((document): unknown => document.toJS()).filter((value) => !('kind' in checkDocument(value))), []);
+});
+
+test('a virtual router in a word', async () => {
+  const [a, b] = [router.status?.hosts['host-a'], router.status?.hosts['host-b']];
+  assert.ok(a && b);
+  const said = async (hosts: Readonly<Record<string, ShownRouterStatus>>): Promise<string> => {
+    const active = Object.keys(hosts).filter((name) => hosts[name]?.state === 'active');
+    const { stdout } = await godwit('get router gw -o wide', new StubApi([{ ...router, spec: { ...router.spec, hosts: { a: {}, b: {} } }, status: { hosts, active } }]));
+    const titles = stdout.split('\n')[0] ?? '';
+    const row = stdout.split('\n')[1] ?? '';
+    return `${row.slice(titles.indexOf('STATE')).split(' ')[0] ?? ''}: ${row.slice(titles.indexOf('REASON'))}`;
+  };
+  const { active: _, ...deaf } = b;
+  assert.deepEqual(await Promise.all([
+    said({ a, b }), said({ a, b: a }), said({ a, b: { ...b, state: 'fault' } }), said({ a }), said({ a: b, b }), said({ a: deaf, b: deaf }),
+    said({ a: { ...a, state: 'unknown' }, b: deaf }), said({ a: { ...a, state: 'fault', reason: 'eth0 is down' }, b: { ...deaf, state: 'initialize' } }), said({}),
+  ]), [
+    'active: Active on a', 'contested: a, b all say they are Active', 'degraded: Active on a; b: fault', 'degraded: Active on a; b: not told of it yet',
+    'elsewhere: Active is 192.0.2.251, as a hears it', 'electing: Nobody is Active yet', 'unknown: Nobody is known to be Active; not known: a',
+    'fault: Nobody can be Active: a: eth0 is down; b: initialize', 'untold: None of 2 hosts has told of it yet',
+  ]);
+  assert.equal(untold.status, undefined);
 });
 
 test('the fraction copied is rounded down', async () => {

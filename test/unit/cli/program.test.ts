@@ -16,8 +16,8 @@ test('mistakes: what is wrong, what to do, exit code 2, and nothing on stdout', 
   const parts: string[] = [];
   for (const words of [
     'gte vms', 'get vmz', 'get', 'get spaceships', 'get vms -o yml', 'get vms --wach', 'describe vm', 'delete vm', 'get vm/ ', 'get vm/a b', 'migrate web-1', 'get vms a b',
-    'apply', 'token create --ttl soon', 'token create --ttl 48h', '--socket /a --server https://b get vms', '--server https://b get vms',
-    'server --listen 7443', 'agent join http://b --token t --address 10.0.0.1', 'agent join https://b --token t --address host-b', 'lab up --hosts 0', 'vm strat a',
+    'apply', 'token create --ttl soon', '--socket /a --server https://b get vms', '--server https://b get vms',
+    'config check', 'config chekc a.yaml', 'announce', 'server --listen 7443', 'agent join http://b --token t --address 10.0.0.1', 'agent join https://b --token t --address host-b', 'lab up --hosts 0', 'vm strat a',
   ]) {
     const api = new StubApi();
     const { exit, stdout, stderr, daemons } = await godwit(words, api);
@@ -67,11 +67,15 @@ test('small verbs', async () => {
   const api = new StubApi(cluster);
   assert.equal((await godwit('vm start web-2', api)).stdout, 'vm/web-2 starting on host-a\n');
   assert.equal((await godwit('vm stop web-2 --force', api)).stdout, 'vm/web-2 stopping on host-a\n');
+  assert.equal((await godwit('announce web-2', api)).stdout, 'vm/web-2 announcing on host-a\n');
   assert.equal((await godwit('delete vm/web-2', api)).stdout, 'vm/web-2 deleted\n');
   const token = await godwit('token create --ttl 30m', api);
   assert.equal(token.stdout, 'gwt1.a.b.c\n');
   assert.match(token.stderr, /^For one host, until 2026-05-04 03:43:07 UTC/);
-  assert.deepEqual(api.calls, [['start', 'web-2'], ['stop', 'web-2', { force: true }], ['remove', 'Vm', 'web-2'], ['token', 1_800_000]]);
+  assert.deepEqual(api.calls, [['start', 'web-2'], ['stop', 'web-2', { force: true }], ['announce', 'web-2'], ['remove', 'Vm', 'web-2'], ['token', 1_800_000]]);
+  api.createToken = async (ttl) => { throw new ApiError(400, 'CONTROL_TOKEN_TTL', `${ttl} is too long`); };
+  const { exit, stderr } = await godwit('token create --ttl 48h', api);
+  assert.deepEqual([exit, stderr], [2, 'error: 172800000 is too long [CONTROL_TOKEN_TTL]\n'], 'the server decides');
 });
 
 test('daemons are given what was asked for', async () => {
@@ -86,7 +90,7 @@ test('daemons are given what was asked for', async () => {
   assert.deepEqual(await given('init'), ['init', { stateDir, listen: [] }]);
   assert.deepEqual(await given('server --listen :7443 --run-dir /r'), ['server', { stateDir, runDir: '/r', listen: { host: '', port: 7443 } }]);
   assert.deepEqual(await given('server'), ['server', { stateDir, runDir }]);
-  assert.deepEqual(await given('agent --state-dir /s'), ['agent', { stateDir: '/s', runDir }]);
+  assert.deepEqual(await given('agent --state-dir /s'), ['agent', { stateDir: '/s', runDir, scripts: '/etc/godwit/scripts' }]);
   const join = ['join', { url: 'https://10.0.0.1:7443', token: 't', address: '10.0.0.2', name: 'host-b', peerPort: 7445, stateDir: '/s' }];
   assert.deepEqual(await given('agent join https://10.0.0.1:7443 --token t --address 10.0.0.2 --name host-b --peer-port 7445 --state-dir /s'), join);
   assert.deepEqual(await given('agent --state-dir /s join https://10.0.0.1:7443 --token t --address 10.0.0.2 --name host-b --peer-port 7445'), join);

@@ -1,5 +1,5 @@
 /** A cluster in a box: an Api that answers from what it was given, and an Io that keeps what was written. */
-import { type AnyResource, type Api, ApiError, type Applied, type Declaration, type JoinToken, type Page, type ResourceOf, type WatchEvent } from '../../../src/api/api.ts';
+import { type AnyResource, type Api, ApiError, type Applied, type Declaration, type Fault, type JoinToken, type Page, type ResourceOf, type WatchEvent } from '../../../src/api/api.ts';
 import { seconds } from '../../../src/base/units.ts';
 import type { Io } from '../../../src/cli/io.ts';
 import { type World, runProgram } from '../../../src/cli/program.ts';
@@ -13,6 +13,7 @@ export class StubApi implements Api {
   resources: readonly AnyResource[];
   readonly calls: unknown[] = [];
   applied: (documents: readonly Declaration[]) => readonly Applied[] = () => [];
+  checked: (documents: readonly Declaration[]) => readonly Fault[] = () => [];
   /** What a watch tells, after all there is and `synced`; then it waits for the signal, unless it `ends`. */
   story: (() => AsyncIterable<AnyResource | string> | Iterable<AnyResource | string>) = () => [];
   ends = false;
@@ -26,6 +27,11 @@ export class StubApi implements Api {
   async apply(documents: readonly Declaration[], options?: { readonly dryRun?: boolean }): Promise<readonly Applied[]> {
     this.calls.push(['apply', documents, options]);
     return this.applied(documents);
+  }
+
+  async check(documents: readonly Declaration[]): Promise<readonly Fault[]> {
+    this.calls.push(['check', documents]);
+    return this.checked(documents);
   }
 
   async get<K extends Kind>(kind: K, name: string): Promise<ResourceOf[K]> {
@@ -74,6 +80,11 @@ export class StubApi implements Api {
 
   async stop(vm: string, options?: { readonly force?: boolean }): Promise<VmResource> {
     this.calls.push(['stop', vm, options]);
+    return await this.get('Vm', vm);
+  }
+
+  async announce(vm: string): Promise<VmResource> {
+    this.calls.push(['announce', vm]);
     return await this.get('Vm', vm);
   }
 
@@ -145,7 +156,7 @@ export async function godwit(words: string, api: Api = new StubApi(), io: StubIo
       open++;
       return { api, close: () => void open-- };
     },
-    daemons: { init: record('init'), server: record('server'), agent: record('agent'), join: record('join'), labUp: record('labUp'), labDown: record('labDown') },
+    daemons: { init: record('init'), server: record('server'), agent: record('agent'), join: record('join'), pulse: record('pulse'), labUp: record('labUp'), labDown: record('labDown') },
   };
   const exit = await runProgram(words.split(' ').filter((word) => word !== ''), world);
   if (open !== 0) throw new Error('a connection was left open');

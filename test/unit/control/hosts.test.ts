@@ -22,7 +22,14 @@ test('a join token lets one host in, once, and in time', async () => {
   assert.equal(await codeOf(world.plane.admit('host-b', spec, third.id, third.secret)), 'CONTROL_TOKEN_INVALID');
   await world.clock.advance(1000);
   assert.equal((await world.store.list('/tokens/')).entries.length, 0);
-  assert.equal(await codeOf(world.plane.createToken(25 * 3_600_000)), 'CONTROL_TOKEN_TTL');
+  // Whoever asks is told the same each time; the log is told which.
+  assert.deepEqual(world.logged, [
+    { host: 'host-a', token: id, reason: 'its secret is wrong' },
+    { host: 'host-b', token: id, reason: 'there is none of this id: used, expired, or never made here' },
+    { host: 'host-b', token: second.id, reason: 'there is none of this id: used, expired, or never made here' },
+    { host: 'host-b', token: third.id, reason: 'it has expired' },
+  ]);
+  for (const ttl of [25 * 3_600_000, 0, -1, NaN, Infinity]) assert.equal(await codeOf(world.plane.createToken(ttl)), 'CONTROL_TOKEN_TTL');
   await world.close();
 });
 

@@ -8,6 +8,7 @@ import { JoinLimit } from '../../../src/control/http-join-limit.ts';
 import { Authority } from '../../../src/trust/authority.ts';
 import { makeCertificateRequest } from '../../../src/trust/certificate-request.ts';
 import { agentIdentity, ask, now, startFixture } from './http-fixture.ts';
+import { routerStatus, transition } from './router-parts.ts';
 
 const YEAR = 365 * 86_400_000;
 const REPORT = {
@@ -66,12 +67,20 @@ test('garbage from an agent is refused before the control plane sees it', async 
     JSON.stringify({ ...REPORT, vms: [{ name: 'a', placement: { host: 'h', epoch: 1, start: 0 }, state: 'flying' }] }),
     JSON.stringify({ ...REPORT, moves: [{ migration: 'a-1', move: 'a1b2c0', role: 'source', phase: 'done', end: { kind: 'rolled-back' } }] }),
     JSON.stringify({ ...REPORT, moves: [{ migration: 'a-1', move: 'a1b2c0', role: 'source', phase: 'copy', progress: { fraction: 2 } }] }),
+    JSON.stringify({ ...REPORT, routers: { 'g w': routerStatus({}) } }), JSON.stringify({ ...REPORT, routers: { gw: { ...routerStatus({}), state: 'master' } } }),
+    JSON.stringify({ ...REPORT, transitions: [{ ...transition(1), sequence: -1 }] }), JSON.stringify({ ...REPORT, transitions: [{ ...transition(1), to: 'unknown' }] }),
   ];
   for (const body of bad) assert.equal((await ask(agent, 'POST', '/agent/v1/report', body)).json.code, 'API_INVALID', body);
   assert.equal(plane.reports.length, 0);
   const good = { ...REPORT, moves: [{ migration: 'a-1', move: 'a1b2c0', role: 'source', phase: 'done', end: { kind: 'rolled-back', reason: 'why' }, receipt: { any: 1 } }] };
   assert.deepEqual((await ask(agent, 'POST', '/agent/v1/report', JSON.stringify(good))).json, { acknowledged: ['a-1'] });
   assert.deepEqual(plane.reports[0]?.report, good);
+  const told = {
+    ...REPORT, routers: { gw: routerStatus({ tracks: [{ what: 'script check' }, { what: 'interface eth1', up: false, weight: -20 }], active: { address: '10.0.0.2', priority: 1, interval: 100, checksum: 'rfc9568' } }) },
+    transitions: [transition(6), transition(7, { adverts: [{ from: 'fe80::2', priority: 0, interval: 10, ago: 0.5 }] })],
+  };
+  assert.deepEqual((await ask(agent, 'POST', '/agent/v1/report', JSON.stringify(told))).json, { acknowledged: [], transitions: { pulse: 'p1', sequence: 7 } });
+  assert.deepEqual(plane.reports[1]?.report, told);
 });
 
 test('a foreign certificate and an expired one are told what they are', async (t) => {

@@ -1,6 +1,6 @@
 /** A control plane in memory for tests of its HTTP face: revisions, a history that can be forgotten, tokens; nothing is decided. */
 import { ApiError, type Api, type Applied, type Declaration, type Page, type ResourceOf, type WatchEvent } from '../../../src/api/api.ts';
-import type { AgentReport, Wanted } from '../../../src/api/agent-protocol.ts';
+import type { AgentReport, ReportAnswer, Wanted } from '../../../src/api/agent-protocol.ts';
 import type { ControlPlane } from '../../../src/control/control-plane.ts';
 import type { HostSpec } from '../../../src/model/host.ts';
 import type { MigrationSpec } from '../../../src/model/migration.ts';
@@ -112,10 +112,14 @@ export class PlaneStub implements ControlPlane {
     }
   }
 
-  async report(host: string, report: AgentReport): Promise<{ acknowledged: readonly string[] }> {
+  async report(host: string, report: AgentReport): Promise<ReportAnswer> {
     if (this.failWith) throw this.failWith;
     this.reports.push({ host, report });
-    return { acknowledged: report.moves.filter((m) => m.end).map((m) => m.migration) };
+    const last = report.transitions?.at(-1);
+    return {
+      acknowledged: report.moves.filter((m) => m.end).map((m) => m.migration),
+      ...(last ? { transitions: { pulse: last.pulse, sequence: last.sequence } } : {}),
+    };
   }
 
   addToken(id: string, secret: string): void {
@@ -142,6 +146,11 @@ export class PlaneStub implements ControlPlane {
     return documents.map((d) => ({ kind: d.kind as Kind, name: d.name, change: 'created' }));
   }
 
+  check: Api['check'] = async (documents) => {
+    this.calls.push(`check ${documents.length}`);
+    return documents.map((_, document) => ({ document, path: '/spec', message: 'is odd' }));
+  };
+
   async get<K extends Kind>(kind: K, name: string): Promise<ResourceOf[K]> {
     if (this.failWith) throw this.failWith;
     const found = this.#resources.get(`${kind}/${name}`);
@@ -166,6 +175,7 @@ export class PlaneStub implements ControlPlane {
   cancel: Api['cancel'] = (name) => this.get('Migration', name);
   start: Api['start'] = (name) => this.#noted(`start ${name}`, name);
   stop: Api['stop'] = (name, options) => this.#noted(`stop ${name} ${options?.force ?? false}`, name);
+  announce: Api['announce'] = (name) => this.#noted(`announce ${name}`, name);
   createToken: Api['createToken'] = async (ttl) => ({ token: 'gwt1.x', expiresAt: ttl });
 
   #noted(call: string, name: string): Promise<ResourceOf['Vm']> {

@@ -8,6 +8,7 @@ import { ApiError } from '../../../src/api/api.ts';
 import { startHttp } from '../../../src/control/http-server.ts';
 import { StoreError } from '../../../src/store/store-errors.ts';
 import { ask, startFixture } from './http-fixture.ts';
+import { gateway, transition } from './router-parts.ts';
 import pino from 'pino';
 
 test('each path calls its part of the Api', async (t) => {
@@ -22,13 +23,20 @@ test('each path calls its part of the Api', async (t) => {
   await ask(to, 'POST', '/v1/apply?dryRun=true', JSON.stringify([{ kind: 'Vm', name: 'a', spec: {} }]));
   await ask(to, 'POST', '/v1/vms/web-1/start');
   await ask(to, 'POST', '/v1/vms/web-1/stop?force=true');
-  assert.deepEqual(
-    plane.calls, ['list Vm {}', 'list Vm {"labels":{"a":"b=c","tier":""},"last":5}', 'apply 1 true', 'start web-1', 'stop web-1 true'],
-  );
+  await ask(to, 'POST', '/v1/vms/web-1/announce');
+  assert.deepEqual((await ask(to, 'POST', '/v1/check', '[{"kind":"Vm","name":"a"}]')).json, { warnings: [{ document: 0, path: '/spec', message: 'is odd' }] });
+  assert.deepEqual(plane.calls, [
+    'list Vm {}', 'list Vm {"labels":{"a":"b=c","tier":""},"last":5}', 'apply 1 true', 'start web-1', 'stop web-1 true', 'announce web-1', 'check 1',
+  ]);
+  plane.put('Event', '1', { at: 1, severity: 'info', about: { kind: 'VirtualRouter', name: 'gw' }, reason: 'RouterActive', message: 'x', evidence: transition(1) });
+  assert.deepEqual(((await ask(to, 'GET', '/v1/events/1')).json['spec'] as { evidence: object }).evidence, transition(1));
+  plane.put('VirtualRouter', 'gw', gateway()['spec']);
+  assert.deepEqual((await ask(to, 'GET', '/v1/routers/gw')).json['spec'], gateway()['spec']);
   const made = await ask(to, 'POST', '/v1/migrations', '{"vm":"web-1","to":"host-b"}');
   assert.equal(made.status, 201);
   assert.equal((await ask(to, 'POST', '/v1/migrations/web-1-1/cancel')).json['name'], 'web-1-1');
   assert.equal((await ask(to, 'POST', '/v1/tokens', '{"ttl":60000}')).json['expiresAt'], 60_000);
+  assert.equal((await ask(to, 'POST', '/v1/tokens', '{"ttl":99999999999.5}')).json['expiresAt'], 99_999_999_999.5, 'for the plane to judge');
   assert.equal((await ask(to, 'DELETE', '/v1/vms/web-1')).status, 204);
   assert.equal((await ask(to, 'GET', '/v1/vms/web-1')).json.code, 'CONTROL_NOT_FOUND');
   assert.match(String((await ask(to, 'GET', '/v1/version')).json['version']), /^\d+\.\d+\.\d+$/);
@@ -40,10 +48,10 @@ test('the OpenAPI document is 3.1 and names every path and declaration', async (
   const { json } = await ask({ socketPath }, 'GET', '/openapi.json');
   assert.equal(json['openapi'], '3.1.0');
   const paths = Object.keys(json['paths'] as object);
-  for (const path of ['/v1/vms', '/v1/vms/{name}', '/v1/policies/{name}', '/v1/apply', '/v1/migrations/{name}/cancel', '/v1/tokens', '/agent/v1/report', '/agent/v1/wanted', '/agent/v1/join', '/healthz']) {
+  for (const path of ['/v1/vms', '/v1/vms/{name}', '/v1/policies/{name}', '/v1/apply', '/v1/check', '/v1/routers', '/v1/vms/{name}/announce', '/v1/migrations/{name}/cancel', '/v1/tokens', '/agent/v1/report', '/agent/v1/wanted', '/agent/v1/join', '/healthz']) {
     assert.ok(paths.includes(path), path);
   }
-  assert.deepEqual(Object.keys((json['components'] as { schemas: object }).schemas).sort(), ['Host', 'Network', 'Policy', 'Vm']);
+  assert.deepEqual(Object.keys((json['components'] as { schemas: object }).schemas).sort(), ['Host', 'Network', 'Policy', 'VirtualRouter', 'Vm']);
 });
 
 test('what is wrong with a request is a 4xx problem with a code, never a 500', async (t) => {
@@ -57,7 +65,7 @@ test('what is wrong with a request is a 4xx problem with a code, never a 500', a
     ['POST', '/v1/apply', '[{"kind":"Vm","name":"a","typo":1}]', 400, 'CONTROL_INVALID'],
     ['POST', '/v1/migrations', '{"vm":"web-1","to":"h","dryrun":true}', 400, 'API_INVALID'],
     ['POST', '/v1/migrations', '{"vm":"../../etc","to":"h"}', 400, 'API_INVALID'],
-    ['POST', '/v1/tokens', '{"ttl":99999999999}', 400, 'API_INVALID'],
+    ['POST', '/v1/tokens', '{"ttl":"1h"}', 400, 'API_INVALID'],
     ['GET', '/v1/vms/..%2f..%2fetc', undefined, 400, 'API_INVALID'],
     ['GET', '/v1/vms/%ff', undefined, 400, 'API_MALFORMED'],
     ['GET', `/v1/vms/${'a'.repeat(300)}`, undefined, 414, 'API_MALFORMED'],

@@ -1,6 +1,8 @@
 /** VMs: placed, started, stopped, ended, deleted, and not known. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { VmReport } from '../../../src/api/agent-protocol.ts';
+import { StoreError } from '../../../src/store/store-errors.ts';
 import { ControlWorld, codeOf, vmOn } from './world.ts';
 
 test('a declared VM gets the ready host with most room, and its placement is stored before an agent is told', async () => {
@@ -149,6 +151,26 @@ test('a server put back from a copy learns newer placements from the agents', as
   await world.close();
 });
 
+test('an order to announce a VM rises with each, is refused where nobody could, and is shown to nobody else', async () => {
+  const world = await ControlWorld.open();
+  await world.plane.apply([vmOn('web-1', { host: 'host-a' })]);
+  assert.equal(await codeOf(world.plane.announce('web-2')), 'CONTROL_NOT_FOUND');
+  assert.equal(await codeOf(world.plane.announce('web-1')), 'CONTROL_VM_NOT_RUNNING');
+  await world.agent('host-a').run();
+  assert.equal((await world.agent('host-a').wanted()).vms[0]?.announce, undefined);
+  await world.plane.announce('web-1');
+  const shown = await world.plane.announce('web-1');
+  assert.ok(!('announce' in shown));
+  assert.equal((await world.agent('host-a').wanted()).vms[0]?.announce, 2);
+  assert.equal((await world.events()).filter((e) => e === 'Announced').length, 2);
+  await world.plane.migrate({ vm: 'web-1', to: 'host-b' });
+  assert.equal(await codeOf(world.plane.announce('web-1')), 'CONTROL_VM_MOVING');
+  await world.running('host-b', 'web-3');
+  await world.live(8000, ['host-a']);
+  assert.equal(await codeOf(world.plane.announce('web-3')), 'CONTROL_HOST_SILENT');
+  await world.close();
+});
+
 test('a VM that a host runs and nobody declared is told, once; declared, it is taken over as it runs, not started again', async () => {
   const world = await ControlWorld.open();
   const b = world.agent('host-b');
@@ -161,5 +183,32 @@ test('a VM that a host runs and nobody declared is told, once; declared, it is t
   await b.report();
   const { placement, state } = await world.vm('web-1');
   assert.deepEqual([placement, state], [{ host: 'host-b', epoch: 40, start: 3 }, 'running']);
+  await world.close();
+});
+
+test('the alarm about a VM that nobody declared is not lost with a write that fails, and comes again when the VM does', async () => {
+  const world = await ControlWorld.open();
+  const alarms = async (): Promise<number> => (await world.events()).filter((reason) => reason === 'Undeclared').length;
+  const b = world.agent('host-b');
+  const vms: VmReport[] = ['web-1', 'web-2'].map((name) => ({ name, placement: { host: 'host-b', epoch: 40, start: 3 }, state: 'running' }));
+  b.vms = vms;
+  const txn = world.store.txn.bind(world.store);
+  world.store.txn = () => Promise.reject(new StoreError('STORE_FULL', 'no room'));
+  assert.equal(await codeOf(b.report()), 'STORE_FULL');
+  world.store.txn = txn;
+  assert.equal(await alarms(), 0);
+  await b.report();
+  await b.report();
+  assert.equal(await alarms(), 2);
+  b.vms = vms.slice(0, 1);
+  await b.report();
+  b.vms = vms;
+  await b.report();
+  assert.equal(await alarms(), 3, 'one was away, and runs again');
+  await world.plane.remove('Host', 'host-b');
+  await world.join('host-b');
+  world.agent('host-b').vms = vms;
+  await world.agent('host-b').report();
+  assert.equal(await alarms(), 5, 'another host may have been given that name');
   await world.close();
 });

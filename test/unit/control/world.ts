@@ -1,9 +1,10 @@
 /** A control plane on a store in memory, in time that a test moves, with agents that are plain objects. */
-import type { AgentReport, MoveReport, VmReport, Wanted } from '../../../src/api/agent-protocol.ts';
+import type { AgentReport, MoveReport, ReportAnswer, VmReport, Wanted } from '../../../src/api/agent-protocol.ts';
 import type { Declaration } from '../../../src/api/api.ts';
 import { type OpenControlPlane, openControlPlane } from '../../../src/control/plane.ts';
 import type { HostStatus } from '../../../src/model/host.ts';
 import type { MigrationStatus } from '../../../src/model/migration.ts';
+import type { RouterTransition } from '../../../src/model/virtual-router.ts';
 import type { VmStatus } from '../../../src/model/vm-spec.ts';
 import { MemoryStore } from '../../../src/store/memory-store.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -33,6 +34,9 @@ export class Agent {
   sequence = 0;
   vms: VmReport[] = [];
   moves: Told[] = [];
+  routers: NonNullable<AgentReport['routers']> | undefined;
+  transitions: readonly RouterTransition[] = [];
+  addresses: AgentReport['addresses'];
   facts: Partial<Omit<HostStatus, 'state' | 'lastReport'>> = {};
 
   constructor(world: ControlWorld, host: string, instance = `${host}-1`) {
@@ -49,10 +53,11 @@ export class Agent {
         qemu: '10.0.2', kernel: '6', cpu: 'x', cpus: 4, accelerators: ['kvm', 'tcg'], memory: 2 ** 34, freeMemory: 2 ** 33,
         bridges: { br0: { mtu: 1500 } }, missingFeatures: [], ...this.facts,
       },
+      ...(this.routers ? { routers: structuredClone(this.routers) } : {}), ...(this.addresses ? { addresses: structuredClone(this.addresses) } : {}), transitions: [...this.transitions],
     };
   }
 
-  report(): Promise<{ readonly acknowledged: readonly string[] }> {
+  report(): Promise<ReportAnswer> {
     return this.#world.plane.report(this.host, this.next());
   }
 
@@ -79,11 +84,14 @@ export class ControlWorld {
   readonly agents = new Map<string, Agent>();
   /** By migration. */
   readonly moveIds = new Map<string, string>();
+  /** What the server's log got, by the fields. */
+  readonly logged: object[];
   plane: OpenControlPlane;
 
-  private constructor(clock: ManualClock, store: Store, plane: OpenControlPlane) {
+  private constructor(clock: ManualClock, store: Store, logged: object[], plane: OpenControlPlane) {
     this.clock = clock;
     this.store = store;
+    this.logged = logged;
     this.plane = this.#noting(plane);
   }
 
@@ -101,7 +109,8 @@ export class ControlWorld {
   static async open(hosts: readonly string[] = ['host-a', 'host-b'], history?: number): Promise<ControlWorld> {
     const clock = new ManualClock();
     const store = new MemoryStore({ clock, ...(history === undefined ? {} : { history }) });
-    const world = new ControlWorld(clock, store, await plane(store, clock));
+    const logged: object[] = [];
+    const world = new ControlWorld(clock, store, logged, await plane(store, clock, logged));
     for (const host of hosts) {
       await world.join(host);
       await world.agent(host).report();
@@ -118,7 +127,7 @@ export class ControlWorld {
   /** The server ends and another begins on the same store. */
   async restart(): Promise<void> {
     await this.plane.close();
-    this.plane = this.#noting(await plane(this.store, this.clock));
+    this.plane = this.#noting(await plane(this.store, this.clock, this.logged));
   }
 
   agent(host: string): Agent {
@@ -163,8 +172,10 @@ export class ControlWorld {
   }
 }
 
-const plane = (store: Store, clock: ManualClock): Promise<OpenControlPlane> =>
-  openControlPlane(store, { clock, random: testRandom(), caCertificate: authority.certificate });
+function plane(store: Store, clock: ManualClock, logged: object[]): Promise<OpenControlPlane> {
+  const note = (fields: object): void => void logged.push(fields);
+  return openControlPlane(store, { clock, random: testRandom(), caCertificate: authority.certificate, log: { info: note, warn: note, error: note } });
+}
 
 export const vmOn = (name: string, spec: object = {}): Declaration => ({ kind: 'Vm', name, spec: { cpus: 1, memory: '256MiB', ...spec } });
 

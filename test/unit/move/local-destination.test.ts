@@ -16,7 +16,8 @@ const unasked = (name: string) => (): never => assert.fail(`asked for ${name}`);
 const vm = { name: 'web-1', memory: mib(1), cpus: 1, machine: 'q35', cpuModel: 'Nehalem', accelerator: 'tcg', nics: [], disks: [] } as const;
 const guest: Guest = {
   vm, place: { runDirectory: '/run/x', id: 'x' }, exited: new Promise(() => undefined), state: unasked('state'),
-  powerDown: unasked('powerDown'), kill: unasked('kill'), close: unasked('close'), lastWords: unasked('lastWords'),
+  ports: [], speak: unasked('speak'),
+  announce: unasked('announce'), powerDown: unasked('powerDown'), kill: unasked('kill'), close: unasked('close'), lastWords: unasked('lastWords'),
 };
 
 type GuestEvent = Parameters<Parameters<DestinationGuest['listen']>[0]>[0];
@@ -40,7 +41,7 @@ class Stage {
       loaded: async () => true,
       release: async () => act('release'), announce: () => act('announce'),
       kill: async () => act('kill'), discard: async () => act('discard'),
-      close: () => act('close'), hurry: () => NOTHING, awaitAnswers: NOTHING, answers: () => [], takeHeld: () => [], deliveredFrames: () => [30, 4],
+      close: () => act('close'), leave: () => act('leave'), hurry: () => NOTHING, awaitAnswers: NOTHING, answers: () => [], takeHeld: () => [], deliveredFrames: () => [30, 4],
       tapsWaiting: () => [false, false], ledger: () => new Map(),
     };
     this.end = new LocalDestination({
@@ -407,4 +408,37 @@ test('finish with no room in the journal: without a permit its QEMU goes all the
   permitted.files.setRoom(Infinity);
   await permitted.end.finish();
   assert.deepEqual(permitted.done, ['kill (aborted)', 'discard (aborted)']);
+});
+
+for (const first of ['permit', 'load'] as const) {
+  test(`left after ${first}: decides nothing more, whatever comes, and leaves its QEMU as it is`, async () => {
+    const stage = new Stage();
+    if (first === 'permit') await stage.end.permit();
+    else stage.load();
+    const listeners = [...stage.listeners];
+    const told = stage.kinds();
+    await stage.end.leave();
+    assert.equal(stage.listeners.size, 0);
+    // Also what was on its way to it.
+    for (const listener of listeners) listener({ kind: 'loaded', at: ms(1000) });
+    await stage.end.permit();
+    await settled();
+    assert.deepEqual([stage.done, stage.decisionOnDisk(), stage.kinds()], [[], undefined, told]);
+  });
+}
+
+test('left while the guest is let run: done once it runs, and the rest is the next agent\'s', async (t) => {
+  const timers = clockOf(t);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stage = new Stage({ release: () => promise });
+  await stage.end.permit();
+  stage.load();
+  let left = false;
+  const leaving = stage.end.leave().then(() => (left = true));
+  await settled();
+  assert.equal(left, false);
+  resolve();
+  await leaving;
+  timers.tick(1000);
+  assert.deepEqual([stage.done, stage.decisionOnDisk()], [[], 'committed']);
 });

@@ -46,3 +46,31 @@ test('held frames that nobody fetched go with their move', async (t) => {
   held = frames(1, 3);
   assert.deepEqual((await source().end.takeHeld(0)).map(({ frame }) => frame[0]), [3]);
 });
+
+test('closed: over when what was just being done has been done, and silence means nothing any more', async (t) => {
+  const unused = (): never => assert.fail('not used here');
+  const aborting = Promise.withResolvers<'aborted'>();
+  const done: string[] = [];
+  // The cast: of an end only these are asked for here.
+  const end = {
+    abort: () => (done.push('abort'), aborting.promise), finish: async () => void done.push('finish'),
+  } as unknown as DestinationEnd;
+  const host = new PeerHost({
+    expected: unused, facts: unused, prepare: unused, settle: unused, end: () => end, note: () => undefined,
+    probes: { pathMtu: unused, listen: unused, sendFrames: unused, gateway: unused }, finished: () => void done.push('finished'),
+  });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  host.expectSource('abc120');
+  t.mock.timers.tick(60_000);
+  host.expectSource('abc130');
+  let closed = false;
+  const closing = host.close().then(() => (closed = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([done, closed], [['abort'], false]);
+  aborting.resolve('aborted');
+  await closing;
+  assert.deepEqual(done, ['abort', 'finish', 'finished']);
+  host.expectSource('abc140');
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(done, ['abort', 'finish', 'finished']);
+});

@@ -183,3 +183,12 @@ test('what a host refuses is told; a host that is away ends the plan; nothing st
   await assert.rejects(hosts.ways(), PeerLost);
   assert.equal(hosts.listening, 0);
 });
+
+test('between the bridges of a routed network nothing is tried: nothing is between them', async () => {
+  const hosts = new Hosts();
+  const routed = { kind: 'routed', gateway: MacAddress.parse('02:67:00:00:00:01') } as const;
+  hosts.nics = [{ ...nic('br0', 1500), attachment: { kind: 'bridge', bridge: 'br0', segment: routed } }];
+  const { ways } = await hosts.ways();
+  assert.deepEqual(ways, { path: { kind: 'whole' }, networks: [] });
+  assert.deepEqual(hosts.asked, ['path 10.9.0.2:7444 1550 9000 1280']);
+});

@@ -43,8 +43,9 @@ class Ends {
     const healthySource: SourceEnd = {
       host: 'host-a', nics: 0, holds: true,
       guest: {
-        vm, place: { runDirectory: '/run/x', id: 'x' }, exited: this.#exited.promise, state: async () => 'running', powerDown: later('power-down'),
-        kill: later('kill'), close: does('close'), lastWords: () => '',
+        vm, place: { runDirectory: '/run/x', id: 'x' }, exited: this.#exited.promise, state: async () => 'running',
+        ports: [], speak: does('speak'),
+        announce: later('announce'), powerDown: later('power-down'), kill: later('kill'), close: does('close'), lastWords: () => '',
       },
       listen: (listener) => (this.sourceListeners.add(listener), () => this.sourceListeners.delete(listener)),
       copy: later('copy'), sample: async () => sample(),
@@ -337,4 +338,15 @@ test('left before it began: begins nothing', async () => {
   await assert.rejects(ends.run.move(), { code: 'MOVE_PEER_LOST' });
   await assert.rejects(ends.run.goBack({ ...RESTARTED, redirected: false, permitted: false }), { code: 'MOVE_PEER_LOST' });
   assert.deepEqual(ends.done, []);
+});
+
+test('left: a QMP that closes then is waited for by nobody', async () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const asked = Promise.withResolvers<never>();
+  const ends: Ends = new Ends({ source: { sample: () => (ends.run.leave(), asked.promise) } });
+  await assert.rejects(ends.run.move(), { code: 'MOVE_PEER_LOST' });
+  const before = timers();
+  asked.reject(new QmpClosed('before the answer'));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(timers(), before);
 });

@@ -33,6 +33,11 @@ nativeContract('memory', () => {
       network.addProcess(held, 3, tap);
       return { pid: held, fd: 3, release: async () => network.endProcess(held) };
     },
+    passTime: (ms) => network.advance(ms),
+    ipGroups: (netns, link) => network.groups(netns)
+      .map((text) => text.split(' '))
+      .filter(([ifindex, group]) => Number(ifindex) === network.link(netns, link).ifindex && group?.length === 8)
+      .map(([, group = '']) => [...Buffer.from(group, 'hex')].join('.')).sort(),
     remove: async () => assert.equal(network.descriptors.size, 0, 'descriptors left open'),
   };
 });
@@ -66,6 +71,34 @@ describe('MemoryNetwork', () => {
         assert.deepEqual(received, sent);
       }),
     );
+  });
+
+  it('lets time pass from deadline to deadline, and what comes of one be done before the next', async () => {
+    const network = joined();
+    const native = network.native('home');
+    const log: string[] = [];
+    const sender = native.packetSocket(native.openNetns('west'), { ifindex: 2, protocol: 0 });
+    const receiver = native.packetSocket(native.openNetns('east'), { ifindex: 2, protocol: 3 });
+    receiver.onReadable(() => log.push(`${native.monotonic()} heard ${receiver.receive()?.timestamp}`));
+    for (const at of [20, 10.5]) {
+      const deadline = native.deadline();
+      deadline.onExpired(() => {
+        log.push(`${native.monotonic()} expired`);
+        sender.send(frame(1));
+      });
+      deadline.arm(at);
+    }
+    await network.advance(15);
+    assert.deepEqual([native.monotonic(), native.now()], [15, 15]);
+    await network.advance(10);
+    assert.deepEqual(log, ['10.5 expired', '10.5 heard 10.5', '20 expired', '20 heard 20']);
+  });
+
+  it('answers realtime with what a test says', () => {
+    const network = joined();
+    assert.equal(network.native('home').realtime(50).scheduling, 'ordinary');
+    network.realtime = { scheduling: 'realtime', locked: true };
+    assert.deepEqual(network.native('home').realtime(50), { scheduling: 'realtime', locked: true });
   });
 
   it('stamps frames with the time it is given', () => {

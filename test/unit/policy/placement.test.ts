@@ -23,6 +23,11 @@ test('each host that cannot take it is named with its reason', () => {
   assert.match(JSON.stringify(place(wish, [])), /no host yet/);
 });
 
+test('a bridge that Godwit makes need not be there yet', () => {
+  const made = { ...wish, networks: [{ name: 'web', bridge: 'br-web', mtu: 9000, made: true }] };
+  assert.deepEqual(place(made, [host('a', { bridges: {} })]), { host: 'a' });
+});
+
 test('the host it names is taken, whatever memory it has, unless it cannot run there', () => {
   const hosts = [host('a', { freeMemory: mib(1) }), host('b'), host('c', { unready: 'is silent' })];
   assert.deepEqual(place({ ...wish, host: 'a' }, hosts), { host: 'a' });

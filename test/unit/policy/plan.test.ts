@@ -10,6 +10,7 @@ import { MacAddress } from '../../../src/wire/mac-address.ts';
 const nic: Nic = {
   mac: MacAddress.parse('52:54:00:00:00:01'), attachment: { kind: 'bridge', bridge: 'br0' }, mtu: 1500, addresses: [], vhost: false,
 };
+const routed: Attachment = { kind: 'bridge', bridge: 'br0', segment: { kind: 'routed', gateway: MacAddress.parse('02:67:00:00:00:01') } };
 const vm: Vm = {
   name: 'web-1', memory: mib(2048), cpus: 2, machine: 'pc-q35-10.0', cpuModel: 'Nehalem', accelerator: 'kvm',
   nics: [nic], disks: [{ path: '/pool/web-1.qcow2', format: 'qcow2', shared: true }],
@@ -266,4 +267,19 @@ test('every fault is told, none hides another, and always in the same order', ()
     assert.ok(reasonsOf(faulty).every((reason) => reason.length > 0));
     assert.deepEqual(plan, planMove(faulty));
   }), { numRuns: 500 });
+});
+
+test('a bridge that Godwit makes: it must be there, and a routed one with the gateway that the guest knows', () => {
+  const onRouted = withNic(good, { attachment: routed });
+  const bridge = (mac: string) => at('destination', onRouted, { bridges: new Map([['br0', { mtu: 1500, mac }]]) });
+  assert.equal(planMove(bridge('02:67:00:00:00:01')).kind, 'possible');
+  for (const [facts, words] of [
+    [bridge('02:67:00:00:00:02'), /nic0 has 02:67:00:00:00:01 for its gateway's MAC, and at host-b bridge br0 has 02:67:00:00:00:02.*restart the VM/],
+    [at('destination', onRouted, { bridges: new Map() }), /nic0 needs bridge br0, and the agent of host-b could not make it: its log says why/],
+  ] as const) {
+    const plan = planMove(facts);
+    assert.ok(plan.kind === 'refused');
+    assert.equal(plan.reasons.length, 1);
+    assert.match(plan.reasons[0] ?? '', words);
+  }
 });

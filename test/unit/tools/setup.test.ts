@@ -8,7 +8,7 @@ import { type TestContext, describe, it } from 'node:test';
 
 const NEW_QEMU = '1:10.0.2';
 const OLD_QEMU = '1:7.2';
-const ALL = 'gcc libc6-dev iproute2 nftables busybox-static cpio xz-utils procps strace iputils-ping';
+const ALL = 'gcc libc6-dev iproute2 nftables busybox-static cpio xz-utils keepalived frr procps strace iputils-ping';
 
 interface Machine {
   /** Installed packages with their versions; the others are absent. */
@@ -16,6 +16,8 @@ interface Machine {
   /** What apt offers without a target suite; `1.0` unless named, and nothing when null. */
   readonly offered?: Readonly<Record<string, string | null>>;
   readonly root?: boolean;
+  /** Its own policy-rc.d. */
+  readonly policy?: string;
   /** Files below /etc/apt. */
   readonly sources?: Readonly<Record<string, string>>;
 }
@@ -30,6 +32,9 @@ interface Outcome {
   readonly err: string;
   /** apt-get's arguments, its options for quiet and lock aside. */
   readonly calls: string[];
+  /** What kept services from starting while apt-get ran, null when nothing did; and whether it is still there. */
+  readonly policy: { readonly during: string | null; readonly after: string | null };
+  readonly systemctl: string | null;
   /** The source added, null when none was. */
   readonly backports: string | null;
 }
@@ -64,16 +69,18 @@ function setup(t: TestContext, level: string, machine: Machine): Outcome {
   const installed = `${root}/installed/$4`;
   program('dpkg-query', `[ -f ${installed} ] || exit 1; case $3 in *Version*) cat ${installed} ;; *) printf installed ;; esac`);
   program('apt-cache', `echo "  Candidate: $(cat ${root}/offered/$2 2> /dev/null || echo 1.0)"`);
-  program('apt-get', `echo "$@" >> ${root}/calls`);
+  if (machine.policy !== undefined) write('policy-rc.d', machine.policy);
+  program('apt-get', `echo "$@" >> ${root}/calls; [ ! -f ${root}/policy-rc.d ] || cp ${root}/policy-rc.d ${root}/policy-seen`);
+  program('systemctl', `echo "$@" >> ${root}/systemctl`);
   program('npm', `echo npm "$@" >> ${root}/calls`);
   const { status, stdout, stderr } = spawnSync('sh', [join(root, 'tools/setup.sh'), level], {
     encoding: 'utf8',
-    env: { PATH: `${root}/bin:/usr/bin:/bin`, GODWIT_ETC: join(root, 'etc'), HOME: root },
+    env: { PATH: `${root}/bin:/usr/bin:/bin`, GODWIT_ETC: join(root, 'etc'), GODWIT_POLICY: join(root, 'policy-rc.d'), HOME: root },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const read = (path: string): string | null => (existsSync(join(root, path)) ? readFileSync(join(root, path), 'utf8') : null);
   return {
-    status, out: stdout, err: stderr, backports: read('etc/apt/sources.list.d/godwit-backports.list'),
+    status, out: stdout, err: stderr, policy: { during: read('policy-seen'), after: read('policy-rc.d') }, systemctl: read('systemctl'), backports: read('etc/apt/sources.list.d/godwit-backports.list'),
     calls: (read('calls') ?? '').split('\n').filter(Boolean).map((call) => call.replace(/ -y -q --no-install-recommends -o \S+/, '')),
   };
 }
@@ -99,6 +106,24 @@ describe('tools/setup.sh', () => {
     assert.deepEqual(setup(t, 'native', { installed: {} }).calls, ['update -qq', 'install gcc libc6-dev']);
     const { procps: _procps, strace: _strace, 'iputils-ping': _ping, ...installed } = complete;
     assert.deepEqual(setup(t, 'lab', { installed }).calls, []);
+  });
+
+  it('installs the lab\'s peers without starting their services, nor at the next boot', (t) => {
+    const { keepalived: _keepalived, frr: _frr, ...installed } = complete;
+    const { status, calls, policy, systemctl } = setup(t, 'lab', { installed });
+    assert.equal(status, 0);
+    assert.deepEqual(calls, ['update -qq', 'install keepalived frr']);
+    assert.deepEqual(policy, { during: '#!/bin/sh\nexit 101\n', after: null });
+    assert.equal(systemctl, 'disable --now --quiet keepalived frr\n');
+  });
+
+  it('leaves a policy of the machine\'s own, and services that were there before, as they are', (t) => {
+    const { keepalived: _keepalived, ...installed } = complete;
+    const own = '#!/bin/sh\nexit 104\n';
+    const { policy, systemctl } = setup(t, 'lab', { installed, policy: own });
+    assert.deepEqual(policy, { during: own, after: own });
+    assert.equal(systemctl, 'disable --now --quiet keepalived\n');
+    assert.equal(setup(t, 'lab', { installed: complete }).systemctl, null);
   });
 
   it('without root, names what is missing and what to run', (t) => {

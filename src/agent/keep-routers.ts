@@ -1,0 +1,37 @@
+/** A host's part in virtual routers, on the real thing: its pulse, its trackers and its hooks. */
+import type { Log } from '../base/log.ts';
+import type { Disk } from '../host/disk.ts';
+import type { Host } from '../host/host.ts';
+import { systemClock } from '../native/system-clock.ts';
+import type { Routers } from './agent-process.ts';
+import { Notifier } from './notifier.ts';
+import { kernelPulses } from './pulses.ts';
+import { RouterKeeper } from './router-keeper.ts';
+import { scriptsOf } from './script.ts';
+import { TrackRunner, procProcesses } from './track-runner.ts';
+
+interface RouterParts {
+  readonly host: Host;
+  readonly disk: Disk;
+  readonly runDir: string;
+  readonly scripts: string;
+  readonly log: Log;
+  readonly changed: () => void;
+}
+
+export function keepRouters({ host, disk, runDir, scripts, log, changed }: RouterParts): Routers {
+  const run = scriptsOf(scripts);
+  const notifier = new Notifier(run, log);
+  const keeper = new RouterKeeper({
+    pulses: kernelPulses(host, runDir, log), disk, clock: systemClock, log, changed,
+    tracks: (news) => new TrackRunner({ clock: systemClock, log, run, processes: procProcesses, changed: news }),
+    notify: (script, transition) => notifier.notify(script, transition),
+  });
+  return {
+    want: (plans) => keeper.want(plans),
+    statuses: () => keeper.statuses(),
+    transitions: () => keeper.transitions(),
+    acknowledged: (last) => keeper.acknowledged(last),
+    close: async () => void (await Promise.all([keeper.close(), notifier.close()])),
+  };
+}

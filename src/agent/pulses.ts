@@ -1,0 +1,26 @@
+/** The pulse of this host, for its agent. */
+import type { Log } from '../base/log.ts';
+import type { Host } from '../host/host.ts';
+import { takeBack } from '../pulse/farewell.ts';
+import { type RunningPulse, findPulse, startPulse } from '../pulse/pulse-spawn.ts';
+import type { PulseLink, Pulses } from './router-keeper.ts';
+
+/** Its socket, lock and log are in `runDir`. */
+export function kernelPulses(host: Host, runDir: string, log: Log): Pulses {
+  return {
+    attach: async () => linkTo(await startPulse({ runDir })),
+    find: async () => {
+      const running = await findPulse(runDir);
+      return running && linkTo(running);
+    },
+    takeBack: async (active) => takeBack(host, active, (line) => log.warn({}, line)),
+  };
+}
+
+const linkTo = ({ client, exited }: RunningPulse): PulseLink => ({
+  send: (command) => client.send(command),
+  onMessage: (listener) => client.onMessage(listener),
+  closed: client.closed,
+  exited,
+  close: () => client.close(),
+});

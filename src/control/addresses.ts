@@ -1,0 +1,174 @@
+/**
+ * Who is where, of all hosts together: what is declared, and what the agents reported last. In no store: a server that starts has it
+ * again with the agents' next reports, a second later.
+ */
+import { type Milliseconds, seconds } from '../base/units.ts';
+import type { WatchEvent } from '../api/api.ts';
+import type { Clock } from '../base/clock.ts';
+import { type AddressHolder, type AddressSighting, addressName } from '../model/address.ts';
+import { SIGHT_AGE } from '../protocol/address-registry.ts';
+import { parseIpAddress } from '../wire/ip-address.ts';
+import { conflictText, openConflicts } from './address-conflicts.ts';
+import type { View } from './draft.ts';
+import type { Liveness } from './liveness.ts';
+import { type NicName, nicsOf } from './lookup.ts';
+import type { AddressRecord, Row } from './records.ts';
+import { resource } from './resources.ts';
+
+/** Between two looks of who watches. */
+const LOOK = seconds(1);
+/** Others are not to wait for a list of addresses. */
+const FRESH = 200;
+
+type Holder = { -readonly [K in keyof AddressHolder]: AddressHolder[K] };
+interface Found {
+  readonly network: string;
+  readonly address: string;
+  /** By MAC, or by the router that has none. */
+  readonly holders: Map<string, Holder>;
+}
+
+/** The rows of a table that is made anew when it is looked at; a row's revision rises when more of it changed than its instants. */
+export class Addresses {
+  readonly #live: Liveness;
+  readonly #clock: Clock;
+  readonly #known = new Map<string, { readonly text: string; readonly revision: number; readonly created: number }>();
+  #revision: number;
+  #made: { readonly at: Milliseconds; readonly of: number; readonly rows: readonly Row<AddressRecord>[] } | undefined;
+
+  constructor(live: Liveness, clock: Clock) {
+    this.#live = live;
+    this.#clock = clock;
+    // Greater than those of the server before this one, for who resumes.
+    this.#revision = clock.now();
+  }
+
+  rows(view: View): readonly Row<AddressRecord>[] {
+    const at = this.#clock.monotonic();
+    if (this.#made && this.#made.of === view.revision && at - this.#made.at < FRESH && at >= this.#made.at) return this.#made.rows;
+    const records = recordsOf(view, this.#live, this.#clock.now());
+    const rows = [...records].map(([name, record]): Row<AddressRecord> => {
+      const text = JSON.stringify(lasting(record));
+      const known = this.#known.get(name);
+      const row = known?.text === text ? known : { text, revision: ++this.#revision, created: known?.created ?? this.#revision };
+      this.#known.set(name, row);
+      return { name, record, revision: row.revision, created: row.created };
+    });
+    for (const name of this.#known.keys()) if (!records.has(name)) this.#known.delete(name);
+    this.#made = { at, of: view.revision, rows };
+    return rows;
+  }
+
+  /** All there is, `synced`, and then what changed, looked at every second, until aborted. */
+  async *watch(view: View, signal: AbortSignal): AsyncGenerator<WatchEvent<'Address'>, void, undefined> {
+    const told = new Map<string, number>();
+    for (let synced = false; !signal.aborted; await this.#clock.sleep(LOOK, signal)) {
+      const rows = new Map(this.rows(view).map((row) => [row.name, row]));
+      for (const name of told.keys()) {
+        if (rows.has(name)) continue;
+        told.delete(name);
+        yield { kind: 'delete', name, revision: ++this.#revision };
+      }
+      for (const [name, row] of rows) {
+        if (told.get(name) === row.revision) continue;
+        told.set(name, row.revision);
+        yield { kind: 'put', resource: resource('Address', row), revision: row.revision };
+      }
+      if (!synced) yield { kind: 'synced', revision: ++this.#revision };
+      synced = true;
+    }
+  }
+}
+
+function lasting({ spec, status }: AddressRecord): unknown {
+  return { spec, conflicts: status.conflicts, holders: status.holders.map((holder) => ({ ...holder, first: 0, last: 0 })) };
+}
+
+function recordsOf(view: View, live: Liveness, now: number): Map<string, AddressRecord> {
+  const all = new Map<string, Found>();
+  const find = (network: string, address: string): Found => {
+    const name = addressName({ network, address });
+    const found = all.get(name) ?? { network, address, holders: new Map<string, Holder>() };
+    all.set(name, found);
+    return found;
+  };
+  for (const { network, address, key, holder } of declared(view)) find(network, address).holders.set(key, holder);
+  const nics = nicsOf(view);
+  for (const { host, time, addresses } of live.addresses()) {
+    for (const sighting of addresses.seen) {
+      const last = sighting.last === undefined ? undefined : time - sighting.last;
+      // Of a host that has been silent for long.
+      if (sighting.mac === undefined || last === undefined || now - last > SIGHT_AGE) continue;
+      const { network, address, mac } = sighting;
+      see(find(network, address), { ...sighting, mac, last, first: time - sighting.first, host }, nics.get(`${network} ${mac}`));
+    }
+  }
+  const conflicts = Map.groupBy(openConflicts(view), addressName);
+  return new Map([...all].map(([name, { network, address, holders }]) => {
+    const sorted = [...holders.values()].map((holder): AddressHolder => ({ ...holder, seenBy: holder.seenBy.toSorted() }))
+      .sort((a, b) => rank(b) - rank(a) || (b.last ?? 0) - (a.last ?? 0));
+    const disputes = (conflicts.get(name) ?? []).map((conflict) => conflictText(view, conflict));
+    return [name, { spec: { network, address }, status: { holders: sorted, conflicts: disputes } }];
+  }));
+}
+
+const rank = ({ vm, router, host }: AddressHolder): number => (vm === undefined && router === undefined ? 0 : 2) + (host === undefined ? 0 : 1);
+
+interface Declared {
+  readonly network: string;
+  readonly address: string;
+  readonly key: string;
+  readonly holder: Holder;
+}
+
+function* declared(view: View): Generator<Declared> {
+  for (const { name: vm, record: { spec, status } } of view.rows('vms')) {
+    const host = status.state === 'stopped' || status.state === 'failed' ? undefined : status.placement?.host;
+    const at = host === undefined ? {} : { host };
+    for (const [nic, { network, mac, addresses = [] }] of (spec.nics ?? []).entries()) {
+      const key = mac.toLowerCase();
+      for (const address of addresses) {
+        yield { network, address: plain(address), key, holder: { mac: key, vm, nic, ...at, evidence: 'declared', seenBy: [] } };
+      }
+    }
+  }
+  const bridges = new Map(view.rows('networks').map(({ name, record }) => [record.spec.bridge, name]));
+  for (const { name: router, record: { spec, status } } of view.rows('routers')) {
+    const devices = new Set(Object.values(spec.hosts).map((host) => host.interface ?? spec.interface ?? ''));
+    const [host, ...more] = status?.active ?? [];
+    for (const device of devices) {
+      for (const cidr of spec.addresses) {
+        const address = plain(cidr.replace(/\/.*/, ''));
+        const mac = spec.virtualMac === false ? {} : { mac: virtualMac(spec.vrid, address) };
+        const at = host === undefined || more.length > 0 ? {} : { host };
+        const holder: Holder = { ...mac, router, ...at, evidence: 'declared', seenBy: [] };
+        yield { network: bridges.get(device) ?? device, address, key: holder.mac ?? router, holder };
+      }
+    }
+  }
+}
+
+/** RFC 9568 §7.3 */
+const virtualMac = (vrid: number, address: string): string => `00:00:5e:00:0${address.includes(':') ? 2 : 1}:${vrid.toString(16).padStart(2, '0')}`;
+
+/** Equal addresses have equal texts once parsed; what is declared was checked. */
+function plain(text: string): string {
+  return parseIpAddress(text).toString();
+}
+
+/** With its instants, and who told of it. */
+type Seen = AddressSighting & { readonly mac: string; readonly last: number; readonly host: string };
+
+function see({ holders }: Found, { mac, place, vm, nic, router, evidence, first, last, host }: Seen, owner: NicName | undefined): void {
+  // A router without virtual MAC has that of a host.
+  const unnamed = router === undefined ? undefined : holders.get(router);
+  if (unnamed && router !== undefined) holders.delete(router);
+  const holder: Holder = holders.get(mac) ?? { ...unnamed, mac, evidence, seenBy: [] };
+  const whose = place === 'here' && vm !== undefined && nic !== undefined ? { vm, nic } : owner;
+  if (holder.last === undefined || last >= holder.last) {
+    Object.assign(holder, { evidence, last }, router === undefined ? whose : { router }, place === 'here' ? { host } : {});
+  }
+  holder.first = Math.min(holder.first ?? Infinity, first);
+  holder.seenBy = holder.seenBy.includes(host) ? holder.seenBy : [...holder.seenBy, host];
+  holders.set(mac, holder);
+}

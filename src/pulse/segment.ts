@@ -1,0 +1,106 @@
+/** Where adverts of one family come in and go out on one device. */
+import { ipProtocolFilter } from '../host/packet-filter.ts';
+import { type Milliseconds, ms } from '../base/units.ts';
+import type { Membership, PacketSocket, ReceivedFrame } from '../native/native.ts';
+import { SystemError } from '../native/native.ts';
+import { IpProtocol } from '../wire/ip-protocol.ts';
+import { multicastMac } from '../wire/ip-address.ts';
+import { vrrpGroup } from '../wire/vrrp.ts';
+import type { Device, PulseGround } from './ground.ts';
+
+const ETH_P_ALL = 0x0003;
+/** Bytes: some thousands of adverts. */
+const RECEIVE_BUFFER = 1 << 20;
+/** Frames that one drain reads at most: more than the buffer holds. */
+const MOST = 8192;
+
+export interface Arrival {
+  readonly frame: Uint8Array;
+  /** On the monotonic clock. */
+  readonly at: Milliseconds;
+}
+
+export class Segment {
+  readonly device: Device;
+  readonly family: 4 | 6;
+  readonly #ground: PulseGround;
+  readonly #socket: PacketSocket;
+  readonly #membership: Membership;
+  #drained: Milliseconds;
+
+  /**
+   * All frames (ETH_P_ALL), cut down by a filter: another Active's adverts come from the virtual MAC, and where this host's macvlan has
+   * that MAC too, it swallows them before sockets of one protocol see any.
+   */
+  constructor(ground: PulseGround, device: Device, family: 4 | 6, readable: () => void) {
+    this.#ground = ground;
+    this.device = device;
+    this.family = family;
+    const group = vrrpGroup[family];
+    this.#socket = ground.native.packetSocket(ground.netns, {
+      ifindex: device.index, protocol: ETH_P_ALL, receiveBuffer: RECEIVE_BUFFER, filter: ipProtocolFilter({ family, protocol: IpProtocol.vrrp }),
+      groups: [multicastMac(group).bytes()],
+    });
+    try {
+      this.#membership = ground.join(device, group);
+    } catch (error) {
+      this.#socket.close();
+      throw error;
+    }
+    this.#drained = ms(ground.native.monotonic());
+    this.#socket.onReadable(readable);
+  }
+
+  /** All that came in before this call, oldest first; what comes in during it may be left for the next. */
+  drain(hear: (arrival: Arrival) => void): void {
+    const { native } = this.#ground;
+    const began = ms(native.monotonic());
+    for (let count = 0; count < MOST; count++) {
+      const received = this.#receive();
+      if (!received) break;
+      const now = native.monotonic();
+      const age = received.timestamp === 0 ? 0 : native.now() - received.timestamp;
+      // The clock of the stamps may jump: nothing came in before the last drain, and nothing comes from the future.
+      const at = ms(Math.min(now, Math.max(now - age, this.#drained)));
+      hear({ frame: received.frame, at });
+      if (at > began) break;
+    }
+    this.#drained = began;
+  }
+
+  /** False when the link is down or gone; that is told by the monitor too. */
+  send(frame: Uint8Array): boolean {
+    try {
+      this.#socket.send(frame);
+      return true;
+    } catch (error) {
+      if (error instanceof SystemError) return false;
+      throw error;
+    }
+  }
+
+  /** Frames lost for want of buffer since the last call. */
+  overruns(): number {
+    try {
+      return this.#socket.drops();
+    } catch (error) {
+      if (error instanceof SystemError) return 0;
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#membership.close();
+    this.#socket.close();
+  }
+
+  #receive(): ReceivedFrame | undefined {
+    try {
+      return this.#socket.receive();
+    } catch (error) {
+      // ENETDOWN, once, after the link went down.
+      if (!(error instanceof SystemError)) throw error;
+      return undefined;
+    }
+  }
+}
