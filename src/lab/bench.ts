@@ -5,6 +5,7 @@ import { formatTable, left } from '../cli/cli.ts';
 import { benchCluster } from './bench-cluster.ts';
 import { benchMove } from './bench-move.ts';
 import type { BenchResult } from './bench-result.ts';
+import { benchVrrp } from './bench-vrrp.ts';
 import { sweep } from './topology.ts';
 
 interface Bench {
@@ -13,8 +14,10 @@ interface Bench {
   readonly runs: number;
 }
 
-/** Runs: of `move`, moves by each side; of `cluster`, restarts of the agent. */
-const benches: Readonly<Record<string, Bench>> = { move: { run: benchMove, runs: 20 }, cluster: { run: benchCluster, runs: 100 } };
+/** Runs: of `move`, moves by each side; of `cluster`, restarts of the agent; of `vrrp`, each fault at each interval by each side. */
+const benches: Readonly<Record<string, Bench>> = {
+  move: { run: benchMove, runs: 20 }, cluster: { run: benchCluster, runs: 100 }, vrrp: { run: benchVrrp, runs: 6 },
+};
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string' }, check: { type: 'boolean' } } });
