@@ -55,7 +55,7 @@ export function prepared<T extends Descriptor>(descriptor: T, setUp: (descriptor
   }
 }
 
-class KernelSocket extends Descriptor {
+export class KernelSocket extends Descriptor {
   setOption(name: string, level: number, option: number, value: number | Uint8Array = 1): void {
     const bytes = typeof value === 'number' ? cInt(value) : value;
     check(`setsockopt ${name} ${this.what}`, this.rawio.setsockopt(this.fd, level, option, bytes));

@@ -6,6 +6,7 @@ import { check } from './kernel-descriptor.ts';
 import { realtime } from './kernel-realtime.ts';
 import { fdPair, joinGroup, netlinkSocket, packetSocket } from './kernel-sockets.ts';
 import { createTap, takeTap } from './kernel-tap.ts';
+import { udpSocket } from './kernel-udp.ts';
 import { checkNetnsName, refusePromise } from './native.ts';
 import type { Native, Netns } from './native.ts';
 import { loadRawio } from './rawio.ts';
@@ -76,6 +77,7 @@ export function kernelNative(): Native {
     inNetns,
     packetSocket: (netns, options) => inNetns(netns, () => packetSocket(rawio, options)),
     netlinkSocket: (netns, options) => inNetns(netns, () => netlinkSocket(rawio, options)),
+    udpSocket: (netns, options) => inNetns(netns, () => udpSocket(rawio, options)),
     createTap: (netns, options) => inNetns(netns, () => createTap(rawio, options)),
     takeTap: (pid, fd) => takeTap(rawio, pid, fd),
     fdPair: () => fdPair(rawio),

@@ -28,7 +28,8 @@ const load = (bytes: 1 | 2 | 4, indirect: boolean): Step => (registers, k, { fra
   if (!indirect && k === SKF_AD_PKTTYPE) registers.a = packetType;
   else if (!indirect && k === SKF_AD_VLAN_TAG_PRESENT) registers.a = 0;
   else {
-    const at = (indirect ? registers.x : 0) + k;
+    // Modulo 2^32. What is negative as an int reaches behind every frame there is, but for offsets that no filter here is made of.
+    const at = ((indirect ? registers.x : 0) + k) >>> 0;
     if (at + bytes > frame.length) return undefined;
     let value = 0;
     for (let i = 0; i < bytes; i++) value = value * 256 + (frame[at + i] ?? 0);

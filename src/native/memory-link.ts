@@ -14,8 +14,8 @@ const ETH_P_8021Q = 0x8100;
 const OUTGOING = 4;
 
 /** net.core.rmem_default, and about what the kernel adds to each frame when it counts against it. */
-const DEFAULT_RECEIVE_BUFFER = 212992;
-const FRAME_OVERHEAD = 768;
+export const DEFAULT_RECEIVE_BUFFER = 212992;
+export const FRAME_OVERHEAD = 768;
 
 /** A frame under way, with its virtio_net_hdr, so that offloads asked for by the sender reach the receiver. */
 export interface LinkFrame {

@@ -2,8 +2,8 @@
  * `Native` on a network in memory, for tests and the simulator: namespaces, links joined in pairs, taps. Deterministic and
  * without timers: a frame sent is received before `send` returns, listeners are called from microtasks.
  *
- * It does what the kernel does with frames and descriptors, and nothing above that: no bridges, no routes. Netlink requests go to
- * `respond`, which a test replaces by what it needs. Time passes by `advance` alone.
+ * It does what the kernel does with frames and descriptors, and nothing above that: no bridges, no routes; UDP goes to neighbours only
+ * (memory-udp.ts). Netlink requests go to `respond`, which a test replaces by what it needs. Time passes by `advance` alone.
  */
 import { errno, systemError } from './errno.ts';
 import { DescriptorTable } from './memory-descriptor.ts';
@@ -13,12 +13,15 @@ import type { MemoryLink } from './memory-link.ts';
 import { MemoryFdSocket, MemoryNetlinkSocket, netlinkError } from './memory-sockets.ts';
 import type { NetlinkResponder } from './memory-sockets.ts';
 import { MemoryTap } from './memory-tap.ts';
+import { MemoryUdpSocket } from './memory-udp.ts';
+import type { MemoryAddress, UdpHost, UdpNetwork } from './memory-udp.ts';
 import { checkGroup, checkNetnsName, checkTapName, NativeMisuseError, refusePromise } from './native.ts';
 import type { Native, Netns, RealtimeResult, Tap } from './native.ts';
 
-interface Namespace {
+interface Namespace extends UdpHost {
   readonly name: string;
   readonly links: Map<string, MemoryLink>;
+  readonly addresses: MemoryAddress[];
   readonly netlinkSockets: Set<MemoryNetlinkSocket>;
   readonly memberships: Set<{ readonly text: string }>;
   nextIfindex: number;
@@ -62,6 +65,12 @@ export class MemoryNetwork {
   readonly #time = new VirtualTime();
   readonly #now: () => number;
   readonly #namespaces = new Map<string, Namespace>();
+  readonly #homes = new WeakMap<MemoryLink, Namespace>();
+  readonly #udp: UdpNetwork = {
+    descriptors: this.descriptors,
+    now: () => this.#now(),
+    hostOf: (link) => this.#homes.get(link),
+  };
   readonly #processes = new Map<number, Map<number, MemoryTapDevice>>();
   #made = 0;
 
@@ -84,7 +93,9 @@ export class MemoryNetwork {
     checkNetnsName(name);
     if (this.#namespaces.has(name)) throw systemError(`add namespace ${name}`, errno.EEXIST);
     // 1 is the loopback's.
-    this.#namespaces.set(name, { name, links: new Map(), netlinkSockets: new Set(), memberships: new Set(), nextIfindex: 2 });
+    this.#namespaces.set(name, {
+      name, links: new Map(), addresses: [], netlinkSockets: new Set(), udpSockets: new Set(), memberships: new Set(), nextIfindex: 2,
+    });
   }
 
   /** Two links joined like a veth pair, both down. */
@@ -106,6 +117,11 @@ export class MemoryNetwork {
     return link;
   }
 
+  /** Gives a link an IP address, 4 or 16 bytes, and with it the way to all that its prefix covers. */
+  addAddress(netns: string, linkName: string, address: Uint8Array, prefixLength: number): void {
+    this.#namespace(netns).addresses.push({ link: this.link(netns, linkName), address: address.slice(), prefixLength });
+  }
+
   hasLink(netns: string, name: string): boolean {
     return this.#namespace(netns).links.has(name);
   }
@@ -120,7 +136,9 @@ export class MemoryNetwork {
   deleteLink(netns: string, name: string): void {
     const link = this.link(netns, name);
     link.delete();
-    this.#namespace(netns).links.delete(name);
+    const { links, addresses } = this.#namespace(netns);
+    links.delete(name);
+    addresses.splice(0, addresses.length, ...addresses.filter((each) => each.link !== link));
     if (link instanceof MemoryVeth && link.peer !== undefined && !link.peer.deleted) {
       const peer = link.peer;
       for (const namespace of this.#namespaces.values()) {
@@ -190,6 +208,7 @@ export class MemoryNetwork {
         netlinkSockets.add(socket);
         return socket;
       },
+      udpSocket: (netns, options) => new MemoryUdpSocket(this.#udp, namespaceOf(netns), options),
       createTap: (netns, options) => {
         checkTapName(options.name);
         const namespace = namespaceOf(netns);
@@ -223,6 +242,7 @@ export class MemoryNetwork {
   #attach<T extends MemoryLink>(namespace: Namespace, link: T): T {
     if (namespace.links.has(link.name)) throw systemError(`add link ${link.name}`, errno.EEXIST);
     namespace.links.set(link.name, link);
+    this.#homes.set(link, namespace);
     return link;
   }
 

@@ -1,6 +1,6 @@
 /**
- * native/: the few system calls that Node does not have, behind one interface: packet sockets, netlink, taps, file
- * descriptors passed between processes, network namespaces, deadlines, real-time scheduling.
+ * native/: the few system calls that Node does not have, behind one interface: packet sockets, netlink, UDP with all that the kernel
+ * knows of a datagram (udp.ts), taps, file descriptors passed between processes, network namespaces, deadlines, real-time scheduling.
  *
  * Two implementations fulfil it and one contract suite (test/contract/native.ts) holds both to it:
  * `kernel.ts`, on the C addon `rawio.c`, and `memory.ts`, a network in memory for tests and the simulator.
@@ -11,6 +11,7 @@
  * out are fresh and belong to the caller.
  */
 import { GodwitError } from '../base/error.ts';
+import type { UdpSocket, UdpSocketOptions } from './udp.ts';
 
 /** A system call failed. `errno` is positive; `call` says which call, on what: `ioctl TUNSETIFF gw-tap0`. */
 export class SystemError extends GodwitError {
@@ -43,7 +44,7 @@ export interface Netns {
 
 export type ReadableListener = () => void;
 
-interface Readable {
+export interface Readable {
   /**
    * Calls `listener` while something is readable, or an error waits that the next receive throws; `undefined` stops. A listening
    * socket keeps the process alive. What the listener throws is an uncaught exception; so a listener that may meet an error
@@ -213,6 +214,8 @@ export interface Native {
   inNetns<T>(netns: Netns, fn: () => T): T;
   packetSocket(netns: Netns, options: PacketSocketOptions): PacketSocket;
   netlinkSocket(netns: Netns, options: NetlinkSocketOptions): NetlinkSocket;
+  /** Throws SystemError (EADDRINUSE: so too where a whole range is taken; EADDRNOTAVAIL: no address of this host; ENODEV: no such link). */
+  udpSocket(netns: Netns, options: UdpSocketOptions): UdpSocket;
   /** Makes a tap (TUNSETIFF; it must not exist yet: SystemError EBUSY), down, that is gone with its last descriptor. */
   createTap(netns: Netns, options: TapOptions): Tap;
   /** A copy of descriptor `fd` of process `pid` (pidfd_open, pidfd_getfd), which must be a tap of TUNGETIFF. */

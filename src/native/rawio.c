@@ -3,7 +3,7 @@
  *
  * Every function is one system call, never blocks, and returns what the call returned or -errno. What the calls mean is
  * known to TypeScript (rawio.ts declares them, kernel.ts uses them). A wrong argument type throws a TypeError.
- * Here: the environment, its descriptors and watches. rawio-calls.c: the calls.
+ * Here: the environment, its descriptors and watches. rawio-calls.c, rawio-message.c: the calls.
  *
  * Memory rules
  *  1. A buffer of JavaScript is touched only while the call it was handed to runs; no pointer into one is kept.
@@ -25,7 +25,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define MAX_ARGUMENTS 4
+#define MAX_ARGUMENTS 6
 
 typedef struct {
   uv_poll_t poll;
@@ -292,7 +292,8 @@ NAPI_MODULE_INIT() {
     free(addon);
     return fail(env, "rawio: cannot join the event loop");
   }
-  if (!export_all(env, exports, own_functions, 3, addon) || !export_all(env, exports, calls, call_count, addon)) {
+  if (!export_all(env, exports, own_functions, 3, addon) || !export_all(env, exports, calls, call_count, addon) ||
+      !export_all(env, exports, message_calls, message_call_count, addon)) {
     return fail(env, "rawio: cannot export its functions"); /* the cleanup hook frees the addon */
   }
   return exports;

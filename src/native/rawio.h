@@ -42,12 +42,14 @@ int own(Addon *addon, int fd);
 /* Takes out and closes. */
 void disown(Addon *addon, int fd);
 
-/* The system calls, each a function of that name in JavaScript: rawio-calls.c. */
+/* The system calls, each a function of that name in JavaScript: rawio-calls.c, rawio-message.c. */
 typedef struct {
   const char *name;
   napi_callback call;
 } Function;
 extern const Function calls[];
 extern const size_t call_count;
+extern const Function message_calls[];
+extern const size_t message_call_count;
 
 #endif

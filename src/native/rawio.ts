@@ -44,6 +44,9 @@ export interface Rawio {
   send(fd: number, head: Uint8Array, body: Uint8Array): number;
   /** The whole length of the datagram, even where the buffer was shorter. Fills `about`: sll_pkttype, SO_TIMESTAMPNS in ms. */
   recv(fd: number, buffer: Uint8Array, about: Float64Array): number;
+  /** Like recv, with flags, a name and control messages; `lengths`: how many bytes of name and of control were filled, msg_flags. */
+  recvmsg(fd: number, flags: number, data: Uint8Array, name: Uint8Array, control: Uint8Array, lengths: Int32Array): number;
+  sendmsg(fd: number, name: Uint8Array, control: Uint8Array, data: Uint8Array): number;
   sendFds(fd: number, data: Uint8Array, fds: Int32Array): number;
   /** Like recv; `fds` has room for 253 descriptors, -1 follows the last. EMFILE: the message is lost. */
   recvFds(fd: number, buffer: Uint8Array, fds: Int32Array): number;
@@ -66,6 +69,7 @@ const FUNCTIONS = [
   'open', 'close', 'socket', 'socketpair', 'bind', 'getsockname', 'setsockopt', 'getsockopt', 'ioctl', 'poll', 'read', 'write', 'send',
   'recv', 'sendFds', 'recvFds', 'setns', 'pidfdOpen', 'pidfdGetfd', 'watch', 'unwatch',
   'attachFilter', 'clockGettime', 'timerfdCreate', 'timerfdSettime', 'schedSetscheduler', 'setpriority', 'mlock2', 'getrlimit', 'unlimit',
+  'recvmsg', 'sendmsg',
 ] as const satisfies readonly (keyof Rawio)[];
 
 function isRawio(loaded: unknown): loaded is Rawio {

@@ -20,6 +20,8 @@ export interface NativeFixture {
   passTime(ms: number): Promise<void>;
   /** The IPv4 groups of which the kernel is a member on a link, as texts, sorted. */
   ipGroups(netns: string, link: string): string[];
+  /** Gives a link an IP address. */
+  addAddress(netns: string, link: string, address: Uint8Array, prefixLength: number): void;
   /** Removes all of it. */
   remove(): Promise<void>;
 }

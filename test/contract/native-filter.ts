@@ -151,9 +151,9 @@ function meaning(program: readonly FilterInstruction[], bytes: Uint8Array): numb
       if (code === 0x20) a = view.getUint32(k);
       else if (code === 0x28) a = view.getUint16(k);
       else if (code === 0x30) a = view.getUint8(k);
-      else if (code === 0x40) a = view.getUint32(x + k);
-      else if (code === 0x48) a = view.getUint16(x + k);
-      else if (code === 0x50) a = view.getUint8(x + k);
+      else if (code === 0x40) a = view.getUint32((x + k) >>> 0);
+      else if (code === 0x48) a = view.getUint16((x + k) >>> 0);
+      else if (code === 0x50) a = view.getUint8((x + k) >>> 0);
       else if (code === 0xb1) x = (view.getUint8(k) & 15) * 4;
       else if (code === 0x00) a = k;
       else if (code === 0x04) a = (a + k) % 2 ** 32;

@@ -11,6 +11,7 @@ import { filterContract } from './native-filter.ts';
 import { listenerContract, packetSocketContract } from './native-packet.ts';
 import { tapContract } from './native-tap.ts';
 import { deadlineContract } from './native-time.ts';
+import { udpContract } from './native-udp.ts';
 import { packetFilterContract } from './packet-filter.ts';
 
 export type { NativeFixture } from './native-bench.ts';
@@ -36,5 +37,6 @@ export function nativeContract(name: string, makeFixture: () => NativeFixture): 
     filterContract(bench);
     packetFilterContract(bench);
     deadlineContract(bench);
+    udpContract(bench); // last: it says why
   });
 }

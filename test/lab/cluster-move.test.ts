@@ -25,11 +25,16 @@ describe('A VM of a cluster', () => {
   });
 
   it('is not touched by a dry run', async () => {
-    const before = { vm: await vmResource(cluster(), vm.name), qemus: qemus(cluster(), vm), devices: devices(cluster()) };
+    // Without what its host has seen it use: that is learned as it talks.
+    const everything = async (): Promise<unknown> => {
+      const { status: { nics: _, ...status } = {}, ...resource } = (await vmResource(cluster(), vm.name)) ?? {};
+      return { vm: { ...resource, status }, qemus: qemus(cluster(), vm), devices: devices(cluster()) };
+    };
+    const before = await everything();
     const { name } = await cluster().api.migrate({ vm: vm.name, to: 'h2', dryRun: true });
     const { status } = await ended(cluster(), name);
     assert.equal(status?.end?.kind, 'possible', JSON.stringify(status?.end));
-    assert.deepEqual({ vm: await vmResource(cluster(), vm.name), qemus: qemus(cluster(), vm), devices: devices(cluster()) }, before);
+    assert.deepEqual(await everything(), before);
   });
 
   it('runs on where it is when its move is cancelled in the middle', async () => {

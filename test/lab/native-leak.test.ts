@@ -74,6 +74,7 @@ async function run(file: string, words: string[], env: NodeJS.ProcessEnv): Promi
 describe('rawio', { timeout: 240_000 }, () => {
   before(() => {
     ip('netns', 'add', NETNS);
+    ip('-n', NETNS, 'link', 'set', 'lo', 'up');
     execFileSync('ip', ['netns', 'exec', NETNS, 'sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1']);
     execFileSync('sh', [join(ROOT, 'tools/build-native.sh'), '--asan']);
   });

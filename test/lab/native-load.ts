@@ -48,6 +48,23 @@ async function round(i: number): Promise<void> {
   assert.throws(() => native.createTap(netns, { name: 'load' }), { errnoName: 'EBUSY' });
   native.inNetns(netns, () => native.openNetns().close());
 
+  const loopback = Uint8Array.of(127, 0, 0, 1);
+  const [sender, receiver] = [{}, { address: loopback, ttl: 9, dscp: 3, receiveBuffer: 1 << 20 }]
+    .map((options) => native.udpSocket(netns, { family: 4, ...options }));
+  assert.ok(sender && receiver);
+  sender.onReadable(() => {}); // closed while it listens
+  const to = { address: loopback, port: receiver.port };
+  assert.throws(() => native.udpSocket(netns, { family: 4, port: to.port }), { errnoName: 'EADDRINUSE' });
+  for (const more of [{}, { ttl: 7, dscp: 9, from: loopback, ifindex: 1 }]) sender.send(frame, { ...to, ...more });
+  assert.deepEqual([receiver.receive(), receiver.receive(), receiver.receive()].map((datagram) => datagram?.ttl), [64, 7, undefined]);
+  sender.send(frame, to); // never received
+  receiver.close();
+  sender.send(frame, to);
+  assert.equal(sender.receive(), undefined);
+  if (i % 2 === 0) sender.refusals(); // the kernel tells of so many in a second, and no more
+  assert.throws(() => sender.send(frame, { ...to, address: Uint8Array.of(192, 0, 2, 1) }), { errnoName: 'ENETUNREACH' });
+  sender.close();
+
   if (i % 20 === 0) {
     const socket = native.packetSocket(netns, { ifindex, protocol: 3, vnetHeader: true });
     await new Promise<void>((done) => {

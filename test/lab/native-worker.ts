@@ -26,6 +26,8 @@ function work({ netns: name, end }: Task): void {
   native.createTap(netns, { name: 'worker' });
   const netlink = native.netlinkSocket(netns, { protocol: 0 });
   native.joinGroup(netns, 1, Uint8Array.of(224, 0, 0, 18));
+  const udp = native.udpSocket(netns, { family: 6 });
+  if (end !== 'return') udp.onReadable(() => {});
   const deadline = native.deadline();
   deadline.arm(0);
   if (end !== 'return') deadline.onExpired(() => deadline.arm(native.monotonic() + 0.5));

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { kernelNative } from '../../src/native/kernel.ts';
+import { addressText } from '../../src/native/udp.ts';
 import { nativeContract } from '../contract/native.ts';
 import type { NativeFixture } from '../contract/native.ts';
 
@@ -77,6 +78,10 @@ function kernelFixture(): NativeFixture {
       const end = rest.findIndex((line) => /^\d/.test(line));
       return rest.slice(0, end < 0 ? undefined : end).flatMap((line) => /^\t+([0-9A-F]{8})\s/.exec(line)?.[1] ?? [])
         .map((hex) => [...Buffer.from(hex, 'hex')].toReversed().join('.')).sort();
+    },
+    addAddress(netns, link, address, prefixLength) {
+      if (address.length === 16) ip('netns', 'exec', netns, 'sysctl', '-qw', `net.ipv6.conf.${link}.disable_ipv6=0`);
+      ip('-n', netns, 'addr', 'add', `${addressText(address)}/${prefixLength}`, 'dev', link, ...(address.length === 16 ? ['nodad'] : []));
     },
     async remove() {
       for (const removal of removals.toReversed()) await removal();

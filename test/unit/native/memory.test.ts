@@ -3,6 +3,8 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { MemoryNetwork } from '../../../src/native/memory.ts';
 import type { PacketSocket } from '../../../src/native/native.ts';
+import { MOST_REFUSALS } from '../../../src/native/udp.ts';
+import type { UdpSocket, UdpSocketOptions } from '../../../src/native/udp.ts';
 import { nativeContract } from '../../contract/native.ts';
 
 function joined(now?: () => number): MemoryNetwork {
@@ -38,6 +40,7 @@ nativeContract('memory', () => {
       .map((text) => text.split(' '))
       .filter(([ifindex, group]) => Number(ifindex) === network.link(netns, link).ifindex && group?.length === 8)
       .map(([, group = '']) => [...Buffer.from(group, 'hex')].join('.')).sort(),
+    addAddress: (netns, link, address, prefixLength) => network.addAddress(netns, link, address, prefixLength),
     remove: async () => assert.equal(network.descriptors.size, 0, 'descriptors left open'),
   };
 });
@@ -139,6 +142,72 @@ describe('MemoryNetwork', () => {
     for (const number of [1, 2, 3]) sender.send(frame(number));
     assert.equal(device.drops, 1);
     assert.deepEqual([tap.vnetHeaderSize(), tap.read()?.vnetHeader.length, tap.read()?.frame[14], tap.read()], [12, 12, 2, undefined]);
+  });
+
+  describe('UDP', () => {
+    const west = Uint8Array.of(10, 0, 0, 1);
+    const east = Uint8Array.of(10, 0, 0, 2);
+    const addressed = (): MemoryNetwork => {
+      const network = joined();
+      network.addAddress('west', 'west', west, 24);
+      network.addAddress('east', 'east', east, 24);
+      return network;
+    };
+    const open = (network: MemoryNetwork, netns: string, options: Partial<UdpSocketOptions> = {}): UdpSocket => {
+      const native = network.native(netns);
+      return native.udpSocket(native.openNetns(), { family: 4, ...options });
+    };
+    const to = { address: east, port: 3784 };
+
+    it('stamps with virtual time', async () => {
+      const network = addressed();
+      const [sender, receiver] = [open(network, 'west'), open(network, 'east', { port: 3784 })];
+      await network.advance(12.5);
+      sender.send(Uint8Array.of(1), to);
+      await network.advance(1);
+      assert.equal(receiver.receive()?.timestamp, 12.5);
+    });
+
+    it('is lost, silently, where the other end is down or has no such address', () => {
+      const network = addressed();
+      const [sender, receiver] = [open(network, 'west'), open(network, 'east', { port: 3784 })];
+      network.link('east', 'east').up = false;
+      sender.send(Uint8Array.of(1), to);
+      sender.send(Uint8Array.of(1), { ...to, port: 9 });
+      network.link('east', 'east').up = true;
+      sender.send(Uint8Array.of(2), { ...to, address: Uint8Array.of(10, 0, 0, 9) });
+      assert.deepEqual([receiver.receive(), sender.refusals()], [undefined, []]);
+    });
+
+    it('has no way by a link that is down or gone, takes the longest prefix, and leaves no socket behind', () => {
+      const network = addressed();
+      network.addLinkPair({ netns: 'west', name: 'west2' }, { netns: 'east', name: 'east2' });
+      for (const [netns, name] of [['west', 'west2'], ['east', 'east2']] as const) network.link(netns, name).up = true;
+      network.addAddress('west', 'west2', Uint8Array.of(10, 0, 0, 3), 30);
+      const [sender, receiver] = [open(network, 'west'), open(network, 'east', { port: 3784 })];
+      const way = (): number | undefined => {
+        sender.send(Uint8Array.of(1), to);
+        return receiver.receive()?.ifindex;
+      };
+      assert.equal(way(), 3);
+      network.link('west', 'west2').up = false;
+      assert.equal(way(), 2);
+      network.link('west', 'west2').up = true;
+      network.deleteLink('west', 'west2');
+      assert.equal(way(), 2);
+      network.link('west', 'west').up = false;
+      assert.throws(way, /ENETUNREACH/);
+      for (const socket of [sender, receiver]) socket.close();
+      assert.equal(network.descriptors.size, 0);
+      assert.equal(open(network, 'east', { port: 3784 }).port, 3784);
+    });
+
+    it('keeps the last refusals alone', () => {
+      const network = addressed();
+      const sender = open(network, 'west');
+      for (let port = 1; port <= MOST_REFUSALS + 5; port++) sender.send(Uint8Array.of(1), { ...to, port });
+      assert.deepEqual(sender.refusals().map((refusal) => refusal.to.port), Array.from({ length: MOST_REFUSALS }, (_, i) => i + 6));
+    });
   });
 
   it('drops what is sent to an end that is down, and deletes both ends together', () => {

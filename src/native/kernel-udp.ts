@@ -1,0 +1,251 @@
+/** UDP sockets of the kernel: ip(7), ipv6(7), udp(7). */
+import {
+  AF_INET, AF_INET6, bytesAt, intOf, millisecondsOf, readControl, readSocketAddress, writeControl, writeSocketAddress,
+} from './control-message.ts';
+import type { ControlMessage, SocketAddress } from './control-message.ts';
+import { errno, systemError } from './errno.ts';
+import { cInt, check } from './kernel-descriptor.ts';
+import { KernelSocket, prepared } from './kernel-sockets.ts';
+import { SystemError } from './native.ts';
+import type { Rawio } from './rawio.ts';
+import { MOST_REFUSALS, addressText, checkUdpDestination, checkUdpOptions, udpSocketText } from './udp.ts';
+import type { ReceivedDatagram, UdpDestination, UdpRefusal, UdpSocket, UdpSocketOptions } from './udp.ts';
+
+// asm-generic/socket.h, linux/socket.h, linux/sockios.h
+const SOCK_DGRAM = 2;
+const SOL_SOCKET = 1;
+const SO_REUSEPORT = 15;
+const SO_RCVBUFFORCE = 33;
+const SO_TIMESTAMPNS = 35;
+const SO_BINDTOIFINDEX = 62;
+const MSG_ERRQUEUE = 0x2000;
+const SIOCGIFNAME = 0x8910;
+/** struct ifreq: char name[16], then a union with an i32 ifr_ifindex. */
+const IFREQ_BYTES = 40;
+const PMTUDISC_PROBE = 3;
+// linux/errqueue.h
+const SO_EE_ORIGIN_ICMP = 2;
+const SO_EE_ORIGIN_ICMP6 = 3;
+const EXTENDED_ERR_BYTES = 16;
+
+/** The same of both families by another number: linux/in.h, linux/in6.h. */
+interface Names {
+  readonly domain: number;
+  readonly level: number;
+  readonly ttl: number;
+  readonly receiveTtl: number;
+  readonly tos: number;
+  readonly receiveTos: number;
+  readonly packetInfo: number;
+  readonly receivePacketInfo: number;
+  readonly mtuDiscover: number;
+  readonly receiveErrors: number;
+  /** The control message that tells the TTL. */
+  readonly ttlMessage: number;
+  /** In the packet info: where the destination is, where the source of what is sent goes, where the link's index is, its length. */
+  readonly infoTo: number;
+  readonly infoFrom: number;
+  readonly infoLink: number;
+  readonly infoBytes: number;
+}
+
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+
+/** struct in_pktinfo: i32 ifindex, local address, destination in the header. IP_TTL, IP_TOS, IP_PKTINFO, ... */
+const names4: Names = {
+  domain: AF_INET, level: 0, ttl: 2, receiveTtl: 12, tos: 1, receiveTos: 13, packetInfo: 8, receivePacketInfo: 8, mtuDiscover: 10,
+  receiveErrors: 11, ttlMessage: 2, infoTo: 8, infoFrom: 4, infoLink: 0, infoBytes: 12,
+};
+/** struct in6_pktinfo: address, u32 ifindex. IPV6_UNICAST_HOPS, IPV6_RECVHOPLIMIT, IPV6_TCLASS, IPV6_RECVTCLASS, IPV6_PKTINFO, ... */
+const names6: Names = {
+  domain: AF_INET6, level: IPPROTO_IPV6, ttl: 16, receiveTtl: 51, tos: 67, receiveTos: 66, packetInfo: 50, receivePacketInfo: 49,
+  mtuDiscover: 23, receiveErrors: 25, ttlMessage: 52, infoTo: 0, infoFrom: 0, infoLink: 16, infoBytes: 20,
+};
+
+// asm-generic/errno.h; Node has no names for them
+const ENONET = 64;
+const EHOSTDOWN = 112;
+/** What net/ipv4/icmp.c and net/ipv6/icmp.c make of ICMP's words: such an error of a call may be about an earlier datagram. */
+const TOLD_BY_ICMP = new Set([
+  errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENOPROTOOPT, errno.ECONNREFUSED, errno.EMSGSIZE, errno.EOPNOTSUPP, errno.EACCES,
+  errno.EPROTO, EHOSTDOWN, ENONET,
+]);
+/** So many earlier errors may stand between a send and its own result; more cannot come up in the time of one call. */
+const SEND_TRIES = 3;
+
+// Used within one call and copied from at once, so that all sockets of a thread can share them.
+const buffer = new Uint8Array(65536);
+const nameBuffer = new Uint8Array(28);
+const controlBuffer = new Uint8Array(512);
+const lengths = new Int32Array(3);
+const NOTHING = new Uint8Array(0);
+
+class KernelUdpSocket extends KernelSocket implements UdpSocket {
+  readonly #options: UdpSocketOptions;
+  readonly #names: Names;
+  #refusals: UdpRefusal[] = [];
+
+  constructor(rawio: Rawio, fd: number, options: UdpSocketOptions, names: Names) {
+    super(rawio, fd, udpSocketText(options));
+    this.#options = options;
+    this.#names = names;
+  }
+
+  get port(): number {
+    check(`getsockname ${this.what}`, this.rawio.getsockname(this.fd, nameBuffer));
+    return new DataView(nameBuffer.buffer).getUint16(2);
+  }
+
+  send(data: Uint8Array, to: UdpDestination): void {
+    checkUdpDestination(this.#options, to);
+    const name = writeSocketAddress(to, to.ifindex ?? this.#options.ifindex);
+    const control = this.#control(to);
+    let result = this.rawio.sendmsg(this.fd, name, control, data);
+    // The error that an earlier datagram met with (sk_err) is cleared by being told, and waits in the error queue as well.
+    for (let tries = 1; TOLD_BY_ICMP.has(-result) && tries < SEND_TRIES; tries++) result = this.rawio.sendmsg(this.fd, name, control, data);
+    if (result < 0) throw systemError(`sendmsg ${data.length} bytes to ${addressText(to.address)} port ${to.port} ${this.what}`, -result);
+  }
+
+  receive(): ReceivedDatagram | undefined {
+    for (;;) {
+      const length = this.rawio.recvmsg(this.fd, 0, buffer, nameBuffer, controlBuffer, lengths);
+      if (length >= 0) return this.#datagram(buffer.slice(0, length));
+      if (length === -errno.EAGAIN) break;
+      // See send; this ends, since each time one error is cleared.
+      if (!TOLD_BY_ICMP.has(-length)) throw systemError(`recvmsg ${this.what}`, -length);
+    }
+    this.#takeRefusals();
+    return undefined;
+  }
+
+  refusals(): readonly UdpRefusal[] {
+    this.#takeRefusals();
+    const refusals = this.#refusals;
+    this.#refusals = [];
+    return refusals;
+  }
+
+  #datagram(data: Uint8Array): ReceivedDatagram {
+    const { level, ttlMessage, tos, packetInfo, infoTo, infoLink } = this.#names;
+    const from = this.#name();
+    if (from === undefined) throw systemError(`recvmsg ${this.what}: no sender`, errno.EINVAL);
+    let to: Uint8Array = new Uint8Array(from.address.length);
+    let [ifindex, ttl, trafficClass, timestamp] = [0, 0, 0, 0];
+    for (const { level: at, type, data: value } of this.#received()) {
+      if (at === SOL_SOCKET && type === SO_TIMESTAMPNS) timestamp = millisecondsOf(value) ?? 0;
+      if (at !== level) continue;
+      if (type === ttlMessage) ttl = intOf(value) ?? 0;
+      else if (type === tos) trafficClass = intOf(value) ?? 0;
+      else if (type === packetInfo) {
+        to = bytesAt(value, infoTo, to.length) ?? to;
+        ifindex = intOf(value, infoLink) ?? 0;
+      }
+    }
+    return { data, from, to, ifindex, ttl, dscp: trafficClass >> 2, ecn: trafficClass & 3, timestamp };
+  }
+
+  #control(to: UdpDestination): Uint8Array {
+    const { level, ttlMessage, tos, packetInfo, infoFrom, infoLink, infoBytes } = this.#names;
+    if (to.ttl === undefined && to.dscp === undefined && to.from === undefined && to.ifindex === undefined) return NOTHING;
+    const messages: ControlMessage[] = [];
+    const add = (type: number, bytes: Uint8Array): void => {
+      messages.push({ level, type, data: new DataView(bytes.buffer) });
+    };
+    if (to.ttl !== undefined) add(ttlMessage, cInt(to.ttl));
+    if (to.dscp !== undefined) add(tos, cInt(to.dscp << 2));
+    if (to.from !== undefined || to.ifindex !== undefined) {
+      const info = new Uint8Array(infoBytes);
+      if (to.from !== undefined) info.set(to.from, infoFrom);
+      if (to.ifindex !== undefined) info.set(cInt(to.ifindex), infoLink);
+      add(packetInfo, info);
+    }
+    return writeControl(messages);
+  }
+
+  /** Empties the error queue; of what the kernel itself found wrong the sender was told by `send`. */
+  #takeRefusals(): void {
+    for (;;) {
+      const length = this.rawio.recvmsg(this.fd, MSG_ERRQUEUE, buffer, nameBuffer, controlBuffer, lengths);
+      if (length === -errno.EAGAIN) break;
+      check(`recvmsg MSG_ERRQUEUE ${this.what}`, length);
+      const refusal = this.#refusal();
+      if (refusal !== undefined) this.#refusals.push(refusal);
+    }
+    this.#refusals.splice(0, this.#refusals.length - MOST_REFUSALS);
+  }
+
+  /** struct sock_extended_err: u32 errno, u8 origin, u8 type, u8 code, u8 padding, u32 info, u32 data; then who says so (sockaddr). */
+  #refusal(): UdpRefusal | undefined {
+    const to = this.#name();
+    const { level, receiveErrors } = this.#names;
+    const message = this.#received().find((each) => each.level === level && each.type === receiveErrors)?.data;
+    if (to === undefined || message === undefined || message.byteLength < EXTENDED_ERR_BYTES) return undefined;
+    const origin = message.getUint8(4);
+    if (origin !== SO_EE_ORIGIN_ICMP && origin !== SO_EE_ORIGIN_ICMP6) return undefined;
+    const rest = message.byteLength - EXTENDED_ERR_BYTES;
+    const by = readSocketAddress(new DataView(message.buffer, message.byteOffset + EXTENDED_ERR_BYTES, rest));
+    const number = message.getUint32(0, true);
+    return {
+      errnoName: systemError(this.what, number).errnoName,
+      to,
+      by: by?.address ?? new Uint8Array(to.address.length),
+      type: message.getUint8(5),
+      code: message.getUint8(6),
+      mtu: number === errno.EMSGSIZE ? message.getUint32(8, true) : undefined,
+    };
+  }
+
+  #name(): SocketAddress | undefined {
+    return readSocketAddress(new DataView(nameBuffer.buffer, 0, lengths[0]));
+  }
+
+  #received(): ControlMessage[] {
+    return readControl(controlBuffer.subarray(0, lengths[1]));
+  }
+}
+
+/** To be called inside the namespace. */
+export function udpSocket(rawio: Rawio, options: UdpSocketOptions): UdpSocket {
+  checkUdpOptions(options);
+  const names = options.family === 4 ? names4 : names6;
+  const { level } = names;
+  const what = udpSocketText(options);
+  const fd = check(`socket ${what}`, rawio.socket(names.domain, SOCK_DGRAM, 0));
+  return prepared(new KernelUdpSocket(rawio, fd, options, names), (socket) => {
+    socket.setOption('SO_TIMESTAMPNS', SOL_SOCKET, SO_TIMESTAMPNS);
+    if (options.family === 6) socket.setOption('IPV6_V6ONLY', level, IPV6_V6ONLY);
+    socket.setOption('IP_RECVTTL', level, names.receiveTtl);
+    socket.setOption('IP_RECVTOS', level, names.receiveTos);
+    socket.setOption('IP_PKTINFO', level, names.receivePacketInfo);
+    socket.setOption('IP_RECVERR', level, names.receiveErrors);
+    if (options.ttl !== undefined) socket.setOption('IP_TTL', level, names.ttl, options.ttl);
+    if (options.dscp !== undefined) socket.setOption('IP_TOS', level, names.tos, options.dscp << 2);
+    if (options.dontFragment === true) socket.setOption('IP_MTU_DISCOVER', level, names.mtuDiscover, PMTUDISC_PROBE);
+    if (options.receiveBuffer !== undefined) socket.setOption('SO_RCVBUFFORCE', SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBuffer);
+    if (options.reusePort === true) socket.setOption('SO_REUSEPORT', SOL_SOCKET, SO_REUSEPORT);
+    if (options.ifindex !== undefined) {
+      // The kernel would bind to a link that does not exist.
+      const ifreq = new Uint8Array(IFREQ_BYTES);
+      ifreq.set(cInt(options.ifindex), 16);
+      check(`ioctl SIOCGIFNAME ${what}`, rawio.ioctl(fd, SIOCGIFNAME, ifreq));
+      socket.setOption('SO_BINDTOIFINDEX', SOL_SOCKET, SO_BINDTOIFINDEX, options.ifindex);
+    }
+    bindToPort(socket, options);
+  });
+}
+
+function bindToPort(socket: KernelSocket, options: UdpSocketOptions): void {
+  const { family, address = new Uint8Array(family === 4 ? 4 : 16), port = 0, ifindex } = options;
+  const bind = (number: number): void => socket.bind(writeSocketAddress({ address, port: number }, ifindex));
+  if (typeof port === 'number') return bind(port);
+  const count = port.last - port.first + 1;
+  const start = Math.floor(Math.random() * count);
+  for (let i = 0; i < count; i++) {
+    try {
+      return bind(port.first + ((start + i) % count));
+    } catch (error) {
+      if (!(error instanceof SystemError) || error.errno !== errno.EADDRINUSE || i === count - 1) throw error;
+    }
+  }
+}
