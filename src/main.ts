@@ -48,6 +48,7 @@ const daemons: Daemons = {
   agent: async (options) => (await import('./agent/main.ts')).runAgent(options),
   join: async (options) => (await import('./agent/main.ts')).runJoin(options),
   pulse: async (options) => (await import('./pulse/main.ts')).runPulse(options),
+  endPulse: async ({ runDir }) => (await import('./pulse/pulse-spawn.ts')).endPulse(runDir),
   labUp: async (options) => (await import('./lab/cluster-command.ts')).labUp(options),
   labDown: async () => (await import('./lab/cluster-command.ts')).labDown(),
 };

@@ -3,6 +3,7 @@ import type { Log } from '../base/log.ts';
 import type { Host } from '../host/host.ts';
 import { takeBack } from '../pulse/farewell.ts';
 import { type RunningPulse, findPulse, startPulse } from '../pulse/pulse-spawn.ts';
+import { formerSettings } from '../pulse/socket-path.ts';
 import type { PulseLink, Pulses } from './router-keeper.ts';
 
 /** Its socket, lock and log are in `runDir`. */
@@ -13,14 +14,16 @@ export function kernelPulses(host: Host, runDir: string, log: Log): Pulses {
       const running = await findPulse(runDir);
       return running && linkTo(running);
     },
-    takeBack: async (active) => takeBack(host, active, (line) => log.warn({}, line)),
+    takeBack: (active) => takeBack(host, active, { settings: formerSettings(runDir), log: (line) => log.warn({}, line) }),
   };
 }
 
-const linkTo = ({ client, exited }: RunningPulse): PulseLink => ({
+const linkTo = ({ client, started, exited, kill }: RunningPulse): PulseLink => ({
+  started,
   send: (command) => client.send(command),
   onMessage: (listener) => client.onMessage(listener),
   closed: client.closed,
   exited,
+  kill,
   close: () => client.close(),
 });

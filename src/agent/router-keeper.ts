@@ -11,9 +11,12 @@ import { ms, seconds } from '../base/units.ts';
 import type { Disk } from '../host/disk.ts';
 import type { RouterPlan, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
 import type { PulseCommand, PulseMessage } from '../pulse/pulse-protocol.ts';
+import { TransitionBook } from './transition-book.ts';
 
 /** A connection to this host's pulse. */
 export interface PulseLink {
+  /** False: it ran before this agent asked for one. */
+  readonly started: boolean;
   /** Never throws: what cannot be sent is told anew on the next connection. */
   send(command: PulseCommand): void;
   /** From the first message on; only one listener. */
@@ -23,6 +26,8 @@ export interface PulseLink {
   /** Resolves when the process itself is gone. */
   readonly exited: Promise<void>;
   close(): void;
+  /** Ends the process as it is; it may be another one's by now only where it is gone already. */
+  kill(): void;
 }
 
 export interface Pulses {
@@ -46,6 +51,8 @@ export interface Tracks {
 }
 
 export interface RouterKeeperParts {
+  /** Of this agent; a pulse of another one is replaced. */
+  readonly version: string;
   readonly pulses: Pulses;
   readonly disk: Disk;
   readonly clock: Clock;
@@ -60,21 +67,28 @@ export interface RouterKeeperParts {
 
 const WANTED = 'routers.json';
 const UNTOLD = 'transitions.json';
-/** Kept for a server that is away. */
-const MOST = 500;
+/** Looks, a second apart, that a pulse says nothing in between: then nothing is known of it; and then it is ended. */
+const SILENT = { unknown: 3, end: 10 } as const;
 const AGAIN = { first: ms(100), longest: seconds(5) } as const;
 
 const wantedCheck = Compile(Type.Object({ version: Type.Literal(1), routers: Type.Array(Type.Unsafe<RouterPlan>({ type: 'object' })) }));
-const untoldCheck = Compile(Type.Object({ version: Type.Literal(1), transitions: Type.Array(Type.Unsafe<RouterTransition>({ type: 'object' })) }));
 
 export class RouterKeeper {
   readonly #parts: RouterKeeperParts;
   readonly #tracks: Tracks;
   readonly #closing = new AbortController();
   readonly #done: Promise<void>;
-  #plans: readonly RouterPlan[];
-  #untold: readonly RouterTransition[];
+  readonly #book: TransitionBook;
+  /** Undefined: what is wanted is not known, which is not to say that nothing is. */
+  #plans: readonly RouterPlan[] | undefined;
+  /** Hooks of routers that are wanted no longer, until they have left. */
+  readonly #leaving = new Map<string, string>();
   #link: PulseLink | undefined;
+  /** The pulse that was heard last. */
+  #pulse = '';
+  /** The version of one that is to make room. */
+  #outdated: string | undefined;
+  #silentLooks = 0;
   #poke = new AbortController();
   #emptied: () => void = () => undefined;
   #statuses: Readonly<Record<string, RouterStatus>> | undefined;
@@ -82,17 +96,22 @@ export class RouterKeeper {
 
   constructor(parts: RouterKeeperParts) {
     this.#parts = parts;
-    this.#plans = this.#read(WANTED, (value) => (wantedCheck.Check(value) ? value.routers : undefined)) ?? [];
-    this.#untold = this.#read(UNTOLD, (value) => (untoldCheck.Check(value) ? value.transitions : undefined)) ?? [];
+    this.#plans = this.#readWanted();
+    this.#book = new TransitionBook({
+      read: () => this.#read(UNTOLD), write: (value) => this.#write(UNTOLD, value),
+      written: (pulse, sequence) => pulse === this.#pulse && this.#link?.send({ kind: 'seen', sequence }),
+    });
     // What they find before there is a pulse is among its first words.
     this.#tracks = parts.tracks(() => this.#link?.send({ kind: 'tracks', up: this.#tracks.known() }));
-    this.#tracks.want(this.#plans);
+    this.#tracks.want(this.#plans ?? []);
     this.#done = this.#run();
   }
 
   /** Undefined: as it was. */
   want(plans: readonly RouterPlan[] | undefined): void {
     if (plans === undefined || JSON.stringify(plans) === JSON.stringify(this.#plans)) return;
+    for (const { name, notify } of this.#plans ?? []) if (notify !== undefined) this.#leaving.set(name, notify);
+    for (const { name } of plans) this.#leaving.delete(name);
     this.#plans = plans;
     // In force all the same when it cannot be written: it is wanted anew with every start of the agent that reaches the server.
     this.#write(WANTED, { version: 1, routers: plans });
@@ -103,29 +122,26 @@ export class RouterKeeper {
     this.#poke.abort();
   }
 
-  /** Undefined until the pulse has spoken. */
+  /** Undefined until the pulse has spoken, and when it speaks no more. */
   statuses(): Readonly<Record<string, RouterStatus>> | undefined {
-    return this.#plans.length === 0 ? {} : this.#statuses;
+    if (this.#plans?.length === 0) return {};
+    return this.#silentLooks < SILENT.unknown ? this.#statuses : undefined;
   }
 
   transitions(): readonly RouterTransition[] {
-    return this.#untold;
+    return this.#book.all();
   }
 
   /** The server has these, and all before of the same pulse. */
   acknowledged(last: { readonly pulse: string; readonly sequence: number } | undefined): void {
-    if (!last) return;
-    const at = this.#untold.findLastIndex(({ pulse, sequence }) => pulse === last.pulse && sequence <= last.sequence);
-    if (at < 0) return;
-    // They are told in order: whatever came before this one, of an earlier pulse too, is known.
-    this.#untold = this.#untold.slice(at + 1);
-    this.#write(UNTOLD, { version: 1, transitions: this.#untold });
+    if (last) this.#book.acknowledged(last);
   }
 
   /** Lets go; the pulse runs on. */
   async close(): Promise<void> {
     this.#closing.abort();
     this.#poke.abort();
+    this.#book.flush();
     this.#link?.close();
     await Promise.all([this.#done, this.#tracks.close()]);
   }
@@ -139,7 +155,10 @@ export class RouterKeeper {
       this.#poke = new AbortController();
       const changed = AbortSignal.any([signal, this.#poke.signal]);
       try {
-        if (this.#plans.length === 0) {
+        if (this.#plans === undefined) {
+          // Whatever runs is left alone until the server has said what it wants.
+          await clock.sleep(seconds(3600), changed);
+        } else if (this.#plans.length === 0) {
           await this.#endIdle();
           await clock.sleep(seconds(3600), changed);
         } else {
@@ -161,35 +180,74 @@ export class RouterKeeper {
     const link = await this.#parts.pulses.find();
     if (!link) return this.#parts.pulses.takeBack([]);
     this.#link = link;
-    link.onMessage((message) => this.#hear(message));
+    link.onMessage((message) => this.#hear(link, message));
     link.send({ kind: 'routers', routers: [] });
     link.send({ kind: 'end', reason: 'no virtual router is wanted on this host' });
     await Promise.race([link.closed, this.#parts.clock.sleep(seconds(10), this.#closing.signal)]);
+    this.#book.flush();
     link.close();
     this.#link = undefined;
     this.#statuses = undefined;
+    this.#leaving.clear();
   }
 
   /** From the connection to its end, or until nothing is wanted any more. */
   async #serve(): Promise<void> {
-    const { pulses, log } = this.#parts;
+    const { pulses, clock, log } = this.#parts;
+    const { signal } = this.#closing;
     const link = await pulses.attach();
-    if (this.#closing.signal.aborted) return link.close();
+    if (signal.aborted) return link.close();
     this.#link = link;
-    link.onMessage((message) => this.#hear(message));
+    this.#silentLooks = 0;
+    link.onMessage((message) => this.#hear(link, message));
     link.send({ kind: 'tracks', up: this.#tracks.known() });
-    link.send({ kind: 'routers', routers: this.#plans });
+    link.send({ kind: 'routers', routers: this.#plans ?? [] });
+    const served = new AbortController();
+    const looking = this.#look(link, AbortSignal.any([served.signal, signal]));
     await Promise.race([link.closed, this.#nothingWanted()]);
+    served.abort();
+    await looking;
+    this.#book.flush();
     this.#link = undefined;
-    if (this.#closing.signal.aborted || this.#plans.length === 0) return link.close();
-    const gone = await Promise.race([link.exited.then(() => true), this.#parts.clock.sleep(seconds(1), this.#closing.signal).then(() => false)]);
+    this.#outdated = undefined;
+    if (signal.aborted || this.#plans?.length === 0) return link.close();
+    const gone = await Promise.race([link.exited.then(() => true), clock.sleep(seconds(1), signal).then(() => false)]);
     // One that lives has only lost the connection: it is found again.
     if (!gone) return;
-    const active = this.#plans.filter(({ name }) => this.#statuses?.[name]?.state === 'active');
+    const left = (this.#plans ?? []).filter(({ name }) => ['active', 'backup'].includes(this.#statuses?.[name]?.state ?? ''));
+    const active = left.filter(({ name }) => this.#statuses?.[name]?.state === 'active');
     await pulses.takeBack(active);
-    log.error({ active: active.map(({ name }) => name) }, 'The pulse died: its addresses were taken back, and it is started anew');
+    if (left.length > 0) log.error({ active: active.map(({ name }) => name) }, 'The pulse died: its addresses were taken back, and it is started anew');
+    else log.info({}, 'The pulse ended, and is started anew');
+    for (const [n, { name }] of left.entries()) this.#tellDied(name, n + 1);
     this.#statuses = undefined;
     this.#parts.changed();
+  }
+
+  /** A pulse says how it is each second. Looks are counted, not time: an agent that was late itself has not read yet what was said. */
+  async #look(link: PulseLink, signal: AbortSignal): Promise<void> {
+    const { clock, log, changed } = this.#parts;
+    for (;;) {
+      await clock.sleep(seconds(1), signal);
+      if (signal.aborted) return;
+      this.#silentLooks++;
+      if (this.#silentLooks === SILENT.unknown) {
+        log.error({}, `The pulse says nothing: what its routers do is not known; if it stays silent for ${SILENT.end} s it is ended and started anew`);
+        changed();
+      }
+      if (this.#silentLooks === SILENT.end) link.kill();
+    }
+  }
+
+  /** What a dead pulse cannot say itself. */
+  #tellDied(router: string, sequence: number): void {
+    const status = this.#statuses?.[router];
+    if (!status) return;
+    this.#take({
+      pulse: `${this.#pulse}-died`, sequence, router, at: this.#parts.clock.now(), from: status.state, to: 'initialize',
+      rule: 'the pulse died: its addresses were taken back', priority: status.effectivePriority, adverts: [],
+      lateness: { now: 0, worst: status.timing.worst }, link: 'up', down: [],
+    });
   }
 
   #nothingWanted(): Promise<void> {
@@ -198,15 +256,24 @@ export class RouterKeeper {
     });
   }
 
-  #hear(message: PulseMessage): void {
-    const { log, changed } = this.#parts;
+  #hear(link: PulseLink, message: PulseMessage): void {
+    const { log, changed, version } = this.#parts;
     switch (message.kind) {
-      case 'hello':
-        log.info({ pulse: message.pulse, pid: message.pid }, 'The pulse is there');
+      case 'hello': {
+        const { pulse, pid, version: its } = message;
+        this.#pulse = pulse;
+        log.info({ pulse, pid, version: its }, 'The pulse is there');
+        if (its === version || link.started) return;
+        this.#outdated = its;
+        log.warn({ pid, pulse: its, agent: version },
+          'The pulse is of another version than this agent: it is replaced when it is Active nowhere, or when SIGTERM ends it');
         return;
+      }
       case 'status': {
-        const before = this.#statuses;
+        const before = this.statuses();
         this.#statuses = message.routers;
+        this.#silentLooks = 0;
+        this.#replace(link, message.routers);
         const states = (of: typeof before): string => JSON.stringify(Object.entries(of ?? {}).map(([name, { state, reason }]) => [name, state, reason]));
         if (states(before) !== states(message.routers)) changed();
         return;
@@ -221,31 +288,42 @@ export class RouterKeeper {
     }
   }
 
+  /** One of another version goes in good order, when nobody misses it. */
+  #replace(link: PulseLink, routers: Readonly<Record<string, RouterStatus>>): void {
+    if (this.#outdated === undefined || Object.values(routers).some(({ state }) => state === 'active')) return;
+    this.#outdated = undefined;
+    link.send({ kind: 'end', reason: `one of version ${this.#parts.version} follows` });
+  }
+
   /** Its hook is run at least once: what was not written down when the agent ended is told again. */
   #take(transition: RouterTransition): void {
-    const { pulse, sequence, router } = transition;
-    const known = this.#untold.some((one) => one.pulse === pulse && one.sequence === sequence);
-    if (!known) {
-      const notify = this.#plans.find(({ name }) => name === router)?.notify;
+    const { router, to } = transition;
+    if (this.#book.add(transition)) {
+      const notify = this.#plans?.find(({ name }) => name === router)?.notify ?? this.#leaving.get(router);
       if (notify !== undefined) this.#parts.notify(notify, transition);
-      this.#untold = [...this.#untold, transition].slice(-MOST);
-      this.#write(UNTOLD, { version: 1, transitions: this.#untold });
+      if (to === 'initialize') this.#leaving.delete(router);
     }
-    this.#link?.send({ kind: 'seen', sequence });
     this.#parts.changed();
   }
 
-  #read<T>(path: string, check: (value: unknown) => T | undefined): T | undefined {
+  /** Nothing is wanted where nothing was ever written down. */
+  #readWanted(): readonly RouterPlan[] | undefined {
+    if (!this.#parts.disk.read(WANTED)) return [];
+    const value = this.#read(WANTED);
+    if (wantedCheck.Check(value)) return value.routers;
+    this.#parts.log.error({ path: WANTED }, 'What virtual routers are wanted is not known: those that run are left as they are until the server says');
+    return undefined;
+  }
+
+  #read(path: string): unknown {
     const data = this.#parts.disk.read(path);
     if (!data) return undefined;
-    let found: T | undefined;
     try {
-      found = check(JSON.parse(new TextDecoder().decode(data)));
-    } catch {
-      found = undefined;
+      return JSON.parse(new TextDecoder().decode(data));
+    } catch (error) {
+      this.#parts.log.error({ path, error: formatError(error) }, 'A file of the agent\'s state directory could not be read; it is passed over');
+      return undefined;
     }
-    if (found === undefined) this.#parts.log.error({ path }, 'A file of the agent\'s state directory could not be read; it is passed over');
-    return found;
   }
 
   #write(path: string, value: unknown): void {

@@ -33,45 +33,54 @@ export interface Processes {
 }
 
 export const procProcesses: Processes = {
-  find: (comm) => readdirSync('/proc').map(Number).find((pid) => Number.isInteger(pid) && commOf(pid) === comm),
-  is: (pid, comm) => commOf(pid) === comm,
+  find: (comm) => readdirSync('/proc').map(Number).find((pid) => Number.isInteger(pid) && runs(pid, comm)),
+  is: runs,
 };
 
-function commOf(pid: number): string | undefined {
+/** One that has ended and whose parent has not noticed is there all the same (proc_pid_stat(5)). */
+function runs(pid: number, comm: string): boolean {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trimEnd();
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The second field, the name in parentheses, may contain anything; the state is the field after it.
+    const end = stat.lastIndexOf(')');
+    return stat.slice(stat.indexOf('(') + 1, end) === comm && !'ZX'.includes(stat.charAt(end + 2));
   } catch {
-    return undefined;
+    return false;
   }
 }
 
 type Looked = Extract<Track, { readonly kind: 'process' | 'script' }>;
 const isLooked = (track: Track): track is Looked => track.kind === 'process' || track.kind === 'script';
 
+/** How it is looked at; what it weighs is no matter. */
+const looks = (track: Looked): string => JSON.stringify({ ...track, weight: undefined });
+
 export class TrackRunner implements Tracks {
   readonly #parts: TrackParts;
   /** By key: what ends its looking. */
-  readonly #running = new Map<string, { readonly stop: AbortController; readonly done: Promise<void> }>();
+  readonly #running = new Map<string, { readonly text: string; readonly stop: AbortController; readonly done: Promise<void> }>();
   readonly #up = new Map<string, boolean>();
 
   constructor(parts: TrackParts) {
     this.#parts = parts;
   }
 
-  /** What these hang on, and no more. One that is looked at already goes on being so. */
+  /** What these hang on, and no more. One that is looked at in the same way already goes on being so. */
   want(plans: readonly RouterPlan[]): void {
     const wanted = new Map(plans.flatMap(({ track }) => track.filter(isLooked)).map((track) => [trackKey(track), track]));
-    for (const [key, { stop }] of this.#running) {
-      if (wanted.has(key)) continue;
+    for (const [key, { text, stop }] of this.#running) {
+      const track = wanted.get(key);
+      if (track && looks(track) === text) continue;
       stop.abort();
       this.#running.delete(key);
-      this.#up.delete(key);
+      // Looked at otherwise from now on, it is as it was found until then.
+      if (!track) this.#up.delete(key);
     }
     for (const [key, track] of wanted) {
       if (this.#running.has(key)) continue;
       const stop = new AbortController();
       const done = track.kind === 'process' ? this.#watchProcess(key, track.process, stop.signal) : this.#watchScript(key, track, stop.signal);
-      this.#running.set(key, { stop, done });
+      this.#running.set(key, { text: looks(track), stop, done });
     }
   }
 

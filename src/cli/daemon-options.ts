@@ -18,6 +18,7 @@ export interface Daemons {
   agent(options: AgentOptions): Promise<unknown>;
   join(options: JoinOptions): Promise<unknown>;
   pulse(options: PulseOptions): Promise<unknown>;
+  endPulse(options: Pick<PulseOptions, 'runDir'>): Promise<unknown>;
   labUp(options: LabOptions): Promise<unknown>;
   labDown(): Promise<unknown>;
 }

@@ -212,9 +212,14 @@ function addDaemons(program: Command, daemons: Daemons, io: Io): void {
       say(io, 'This host has joined. Next: godwit agent, or its unit in dist/systemd.');
     });
 
-  program.command('pulse', { hidden: true }).description("run this host's pulse, until it is told to end; the agent starts it by itself")
+  const pulse = program.command('pulse', { hidden: true }).description("run this host's pulse, until it is told to end; the agent starts it by itself")
     .option(...RUN)
     .action(async ({ runDir }: Pick<DaemonWords, 'runDir'>) => void (await daemons.pulse({ runDir })));
+  pulse.command('end').description("have it leave every virtual router in good order and end; an agent that runs starts another")
+    .action(async (_: unknown, command: Command) => {
+      const { runDir } = command.optsWithGlobals<Pick<DaemonWords, 'runDir'>>();
+      await daemons.endPulse({ runDir });
+    });
 
   const lab = program.command('lab').description('a whole cluster on this machine, to try things on');
   lab.command('up').description('make it').option('--hosts <n>', 'how many', '2')

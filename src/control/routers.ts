@@ -82,9 +82,10 @@ function tellContest(draft: Draft, name: string, router: RouterRecord, { live, a
     // Whoever has not reported since may have left it long ago.
     if (router.contested || lasts < CONTESTED || active.some((host) => live.silence(host, at) >= lasts)) return;
     draft.put('routers', name, { ...router, contested: true });
-    const what = `${active.join(' and ')} say they are Active at the same time: adverts of one do not reach the other`;
-    const todo = 'Look at the links and switches between them, and whether VRID and version are the same';
-    return tell('alarm', 'RouterContested', `${name}: ${what}. ${todo}`);
+    const what = `${active.join(' and ')} say they are Active at the same time: adverts of one do not reach the other, or are not taken there`;
+    const known = cluesOf(live.freshRouter(name, router.status ?? { hosts: {}, active }), active);
+    const todo = 'Look at the links and switches between them, and whether VRID and version are the same and sources are not';
+    return tell('alarm', 'RouterContested', [`${name}: ${what}`, ...(known === '' ? [] : [known]), todo].join('. '));
   }
   live.settled(name);
   if (!router.contested) return;
@@ -92,6 +93,17 @@ function tellContest(draft: Draft, name: string, router: RouterRecord, { live, a
   draft.put('routers', name, rest);
   const who = active[0] === undefined ? 'no host says any more that it is Active' : `only ${active[0]} says that it is Active now`;
   tell('info', 'RouterSettled', `${name}: ${who}`);
+}
+
+/** What these hosts know of why they do not hear each other: in what another differs, and for what most adverts were dropped. */
+function cluesOf({ hosts }: VirtualRouterStatus, active: readonly string[]): string {
+  return active.flatMap((host) => {
+    const shown = hosts[host];
+    if (!shown) return [];
+    const [most] = Object.entries(shown.counters.dropped).sort(([, a], [, b]) => b - a);
+    const clues = [...shown.differences, ...(most ? [`${most[1]} adverts dropped: ${most[0]}`] : [])];
+    return clues.length > 0 ? [`${host}: ${clues.join(', ')}`] : [];
+  }).join('; ');
 }
 
 /** Writes what is only in memory so far. */

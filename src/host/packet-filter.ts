@@ -3,6 +3,7 @@
  * pass and drops the rest. Pure.
  *
  * A frame of a VLAN never passes: the kernel hands it out with its tag taken off, and it would look like one of the link's own network.
+ * One of VLAN 0 has a priority and no VLAN (IEEE 802.1Q §9.6): it is of the link's own network.
  */
 import type { FilterInstruction } from '../native/native.ts';
 
@@ -19,9 +20,11 @@ const JGT = 0x25;
 const JGE = 0x35;
 const JSET = 0x45;
 const RET = 0x06;
-/** SKF_AD_OFF + SKF_AD_PKTTYPE, + SKF_AD_VLAN_TAG_PRESENT. */
+/** SKF_AD_OFF + SKF_AD_PKTTYPE, + SKF_AD_VLAN_TAG. */
 const PACKET_TYPE = 0xfffff004;
-const VLAN_TAG_PRESENT = 0xfffff030;
+const VLAN_TAG = 0xfffff02c;
+/** Of the tag; the rest is priority. */
+const VLAN_ID = 0x0fff;
 
 const ETHER_TYPE = 12;
 const IP = 14;
@@ -70,7 +73,7 @@ function assemble(lines: readonly Line[]): FilterInstruction[] {
   });
 }
 
-const untagged: readonly Line[] = [load(LD_W, VLAN_TAG_PRESENT), jump(JGT, 0, 'drop')];
+const untagged: readonly Line[] = [load(LD_W, VLAN_TAG), jump(JSET, VLAN_ID, 'drop')];
 
 /**
  * Packets of an IP protocol right after the IP header, addressed to this host or to a group: not what is another host's, and not what

@@ -4,7 +4,8 @@
  *
  * Passes: ARP and RARP with its MAC, ARP from its addresses or from 0.0.0.0 (probes, RFC 5227); IPv4 from its addresses, and from
  * 0.0.0.0 a DHCP client's broadcasts and IGMP; IPv6 from its addresses and the link-local one of its MAC, and from :: duplicate
- * address detection of those and MLD; neighbour discovery only with its own addresses and MAC in it. Nothing else, no VLAN tags either.
+ * address detection of those and MLD; neighbour discovery only with its own addresses and MAC in it. Nothing else, no VLAN tags either,
+ * and no VRRP: one advert of priority 255 would silence the routers of a guest's network for minutes.
  */
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
@@ -27,6 +28,8 @@ export const guardReasons = ['mac', 'other', 'arp', 'ipv4', 'nd', 'ipv6'] as con
 export type GuardReason = (typeof guardReasons)[number];
 
 const PREFIX = 'godwit-';
+/** IANA protocol number (RFC 9568 §7.2). */
+const VRRP = 112;
 /** `arp` alone is a word of nft's. */
 const COUNTER = 'dropped_';
 const table = (tap: string): string => `netdev ${PREFIX}${tap}`;
@@ -58,12 +61,15 @@ export function guardRules({ name, mac, addresses }: GuardedTap): string {
       v4.length > 0 ? unless('arp saddr ip', v4, 'arp') : drop('arp'),
     ],
     from_ipv4: [
+      `ip protocol ${VRRP} ${drop('ipv4')}`,
       ...(v4.length > 0 ? [`ip saddr { ${v4.join(', ')} } accept`] : []),
       'ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept',
       'ip saddr 0.0.0.0 ip protocol igmp accept',
       drop('ipv4'),
     ],
     from_ipv6: [
+      // Behind extension headers, too.
+      `meta l4proto ${VRRP} ${drop('ipv6')}`,
       // RFC 4861 §4.3, §4.4; RFC 6980: neighbour discovery is never in fragments.
       'meta l4proto icmpv6 icmpv6 type nd-neighbor-solicit goto solicitation',
       'meta l4proto icmpv6 icmpv6 type nd-neighbor-advert goto advertisement',

@@ -170,6 +170,8 @@ export interface RouterCounters {
   readonly received: number;
   /** By reason: `checksum`, `ttl`, `version`, `truncated`, … */
   readonly dropped: Readonly<Record<string, number>>;
+  /** Adverts that could not be sent, by errno, or `peers` while no peer's MAC was known. */
+  readonly unsent?: Readonly<Record<string, number>>;
   readonly transitions: number;
 }
 

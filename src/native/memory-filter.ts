@@ -14,7 +14,7 @@ export interface FilteredFrame {
 /** BPF_MAXINSNS */
 const MOST = 4096;
 const SKF_AD_PKTTYPE = 0xfffff004;
-const SKF_AD_VLAN_TAG_PRESENT = 0xfffff030;
+const SKF_AD_VLAN_TAG = 0xfffff02c;
 
 interface Registers {
   a: number;
@@ -26,7 +26,7 @@ type Step = (registers: Registers, k: number, frame: FilteredFrame) => true | un
 
 const load = (bytes: 1 | 2 | 4, indirect: boolean): Step => (registers, k, { frame, packetType }) => {
   if (!indirect && k === SKF_AD_PKTTYPE) registers.a = packetType;
-  else if (!indirect && k === SKF_AD_VLAN_TAG_PRESENT) registers.a = 0;
+  else if (!indirect && k === SKF_AD_VLAN_TAG) registers.a = 0;
   else {
     // Modulo 2^32. What is negative as an int reaches behind every frame there is, but for offsets that no filter here is made of.
     const at = ((indirect ? registers.x : 0) + k) >>> 0;

@@ -1,9 +1,10 @@
 /** What is wrong with the declaration of a virtual router, or only odd. router-clash.ts looks at it beside the others. */
 import { type VirtualRouterSpec, routerDefaults } from '../model/virtual-router.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
+import { sameNetwork } from '../wire/same-network.ts';
 import { isLinkLocal } from '../wire/vrrp.ts';
 import { checkOthers } from './router-clash.ts';
-import { type HostAddresses, addressOf, deviceOf, durationOf, familyOf, prefixedOf, sourceOf, tracksOf, watched } from './router-terms.ts';
+import { type HostAddresses, addressOf, deviceOf, durationOf, familyOf, networksOf, prefixedOf, sourceOf, tracksOf, watched } from './router-terms.ts';
 
 export interface RouterProblem {
   /** `error`: it cannot work, and is refused. `warning`: it works, but perhaps not as it was meant. */
@@ -123,13 +124,26 @@ function checkUnicast(spec: VirtualRouterSpec, addresses: HostAddresses | undefi
   if (Object.keys(spec.hosts).length + (spec.peers ?? []).length < 2) {
     complain('error', '/spec/unicast', 'there is nobody to send to: name another host, or peers');
   }
-  if (!addresses) return;
-  for (const host of Object.keys(spec.hosts)) {
+  if (addresses) checkDefaultSources(spec, addresses, complain);
+}
+
+/** With unicast: where hosts without a source send from. */
+function checkDefaultSources(spec: VirtualRouterSpec, addresses: HostAddresses, complain: Complain): void {
+  const networks = networksOf(spec);
+  for (const [host, part] of Object.entries(spec.hosts)) {
     // A source that is none is told for itself.
-    if (spec.hosts[host]?.source === undefined && !sourceOf(spec, host, addresses)) {
+    if (part.source !== undefined) continue;
+    const path = `/spec/hosts/${host}`;
+    const source = sourceOf(spec, host, addresses);
+    if (!source) {
       const known = addresses(host);
-      const why = known === undefined ? 'that is not known' : `its address ${known} is no IPv${family} one`;
-      complain('error', `/spec/hosts/${host}`, `with unicast the others must know where ${host} sends from, and ${why}: give it a source`);
+      const why = known === undefined ? 'that is not known' : `its address ${known} is no IPv${familyOf(spec)} one`;
+      complain('error', path, `with unicast the others must know where ${host} sends from, and ${why}: give it a source`);
+    } else if (networks.length > 0 && !networks.some(({ address, prefixLength }) => sameNetwork(address, source, prefixLength))) {
+      const device = deviceOf(spec, host) ?? 'its interface';
+      complain('warning', path,
+        `${host} sends from ${source}, by which it is reached, and that is in no network of the router: ` +
+        `if it is not on ${device}, adverts reach nobody. Give it a source on ${device}`);
     }
   }
 }

@@ -77,15 +77,13 @@ function checkGroup(spec: VirtualRouterSpec, other: string, theirs: VirtualRoute
   }
   const common = commonHosts(spec, theirs);
   if (common.length !== Object.keys(spec.hosts).length || common.length !== Object.keys(theirs.hosts).length) {
-    complain('warning', '/spec/hosts', `${member} is on other hosts: where one is missing, the group cannot move as a whole`);
-  } else if (preferred(spec) !== preferred(theirs)) {
-    complain('warning', '/spec/hosts', `${member} prefers ${preferred(theirs)}, this one ${preferred(spec)}: let the priorities agree`);
+    complain('warning', '/spec/hosts',
+      `${member} is on other hosts: while a host that lacks one of them is Active, nobody may be Active of the one it lacks`);
   }
-}
-
-/** The hosts of the highest priority. */
-function preferred(spec: VirtualRouterSpec): string {
-  const priorities = Object.entries(spec.hosts).map(([host, part]) => ({ host, priority: part.priority ?? routerDefaults.priority }));
-  const highest = Math.max(...priorities.map(({ priority }) => priority));
-  return priorities.filter(({ priority }) => priority === highest).map(({ host }) => host).sort().join(', ');
+  for (const host of common) {
+    const [own, priority] = [spec, theirs].map((s) => s.hosts[host]?.priority ?? routerDefaults.priority);
+    if (own === priority) continue;
+    complain('error', spec.hosts[host]?.priority === undefined ? `/spec/hosts/${host}` : `/spec/hosts/${host}/priority`,
+      `${member} has priority ${priority} on ${host}, this one ${own}: a host has one for a whole group, so give all members the same`);
+  }
 }

@@ -2,6 +2,7 @@
 import { type RouterHostSpec, type Track, type TrackSpec, type VirtualRouterSpec, routerDefaults } from '../model/virtual-router.ts';
 import { parseDuration } from '../model/quantity.ts';
 import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
+import { isLinkLocal } from '../wire/vrrp.ts';
 
 /** IP addresses that hosts are reached by, by their names; undefined where that is not known. */
 export type HostAddresses = (host: string) => string | undefined;
@@ -45,6 +46,13 @@ export function familyOf(spec: VirtualRouterSpec): 4 | 6 | undefined {
   }
   return undefined;
 }
+
+/** The networks that its addresses are in: none where they stand without a prefix length. A link-local one is in all. */
+export const networksOf = (spec: VirtualRouterSpec): readonly Prefixed[] => spec.addresses.flatMap((text) => {
+  const prefixed = prefixedOf(text);
+  if (!prefixed || isLinkLocal(prefixed.address)) return [];
+  return prefixed.prefixLength < (prefixed.address.family === 4 ? 32 : 128) ? [prefixed] : [];
+});
 
 export const deviceOf = (spec: VirtualRouterSpec, host: string): string | undefined => partOf(spec, host)?.interface ?? spec.interface;
 

@@ -4,53 +4,20 @@
  *
  * - **Readiness** is a level, not an edge: link, source address, what is tracked without a weight, and what the driver refused. All of it
  *   there: `start`; anything missing: `fault`, with all that is missing as its reason.
- * - **Weights** are summed over a whole sync group, each thing tracked once, and the sum is kept in 1..254. (Were they not
- *   shared, two hosts could rank differently in two members of a group, and the group would go to and fro for ever.) An owner, 255, has no
- *   weights.
  * - **Sync groups** are Active together or not at all. When a member becomes Active the others follow at once, when one steps back they
- *   step back, and a member in fault is the fault of all. A member whose timer fires does not take over while another member
- *   hears an Active that it may not preempt, and has heard it since this one should have been heard: that host lives, and has lost only
- *   this network. To take over would be to lose the other member's duel, step back, and begin anew, for ever. It listens on.
+ *   step back, and a member in fault is the fault of all. Their priority is one, and so is whether they may take over: vrrp-group.ts.
  * - **Reload**: `configure` brings the difference. A router whose plan is as it was gets no event that changes anything. What went is
  *   `gone` when it has left in good order.
  */
 import { type Milliseconds, ms } from '../base/units.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
-import { activeDownInterval } from './vrrp-timers.ts';
+import { groupOf, groupPriority, heldBackBy } from './vrrp-group.ts';
 import {
-  type HeardAdvert, type VrrpEffect, type VrrpEvent, type VrrpPhase, type VrrpSettings, type VrrpState,
-  deadlineOf, initialVrrp, intervalOf, phaseOf, stepVrrp,
-} from './vrrp.ts';
+  type HostRouter, type Member, type TransitionEvidence, beginMember, differences, evidenceOf, faultsOf, isAnother, remember,
+} from './vrrp-member.ts';
+import { type HeardAdvert, type VrrpEffect, type VrrpEvent, type VrrpPhase, deadlineOf, intervalOf, phaseOf, stepVrrp } from './vrrp.ts';
 
-/** One router's plan, looked up and parsed. */
-export interface HostRouter {
-  readonly name: string;
-  /** Whatever cannot be changed while it runs, as a text: device, virtual MAC, … With another one it is another router. */
-  readonly identity: string;
-  /** `priority`: as configured. */
-  readonly settings: VrrpSettings;
-  readonly group?: string | undefined;
-  readonly track: readonly HostTrack[];
-}
-
-/** `weight` in -253..253; absent: being down is a fault. */
-export interface HostTrack {
-  /** See `trackKey`. */
-  readonly key: string;
-  readonly weight?: number | undefined;
-}
-
-/** What this host knew when a router changed its phase. */
-export interface TransitionEvidence {
-  readonly priority: number;
-  /** The last adverts heard, newest first, at most 5. */
-  readonly adverts: readonly { readonly from: IpAddress; readonly priority: number; readonly interval: Milliseconds; readonly ago: Milliseconds }[];
-  /** How late this decision was. */
-  readonly late: Milliseconds;
-  readonly link: 'up' | 'down';
-  /** What is down of that which it tracks, by key. */
-  readonly down: readonly string[];
-}
+export { type HostRouter, type HostTrack, type TransitionEvidence, trackKey } from './vrrp-member.ts';
 
 type Transition = Extract<VrrpEffect, { do: 'transition' }>;
 export type HostEffect = { readonly router: string } & (
@@ -77,40 +44,6 @@ export interface HostRouterStatus {
   readonly duels: { readonly count: number; readonly lastHealed: Milliseconds | undefined };
 }
 
-interface Member {
-  plan: HostRouter;
-  state: VrrpState;
-  since: Milliseconds;
-  /** `undefined`: nobody has told yet. */
-  link: boolean | undefined;
-  /** `null`: there is none. */
-  source: IpAddress | null | undefined;
-  refused: string | undefined;
-  removed: boolean;
-  /** Newest first. */
-  heard: readonly HeardAdvert[];
-  duels: number;
-  lastHealed: Milliseconds | undefined;
-}
-
-const EVIDENCE = 5;
-
-/** What is tracked, as one text; two routers that track the same have the same. */
-export function trackKey(
-  track:
-    | { readonly kind: 'interface'; readonly interface: string }
-    | { readonly kind: 'route'; readonly route: string }
-    | { readonly kind: 'process'; readonly process: string }
-    | { readonly kind: 'script'; readonly script: string },
-): string {
-  switch (track.kind) {
-    case 'interface': return `interface:${track.interface}`;
-    case 'route': return `route:${track.route}`;
-    case 'process': return `process:${track.process}`;
-    case 'script': return `script:${track.script}`;
-  }
-}
-
 export class VrrpHost {
   readonly #members = new Map<string, Member>();
   readonly #tracks = new Map<string, boolean>();
@@ -135,12 +68,12 @@ export class VrrpHost {
     for (const plan of plans) {
       const member = this.#members.get(plan.name);
       if (member) Object.assign(member, { plan, removed: false });
-      else this.#members.set(plan.name, begin(plan, now));
+      else this.#members.set(plan.name, beginMember(plan, now));
     }
     // Weights hang on whole groups: only now are they known.
     for (const member of this.#members.values()) {
       if (member.removed) continue;
-      this.#step(member, { kind: 'settings', settings: { ...member.plan.settings, priority: this.#priority(member) } }, now, out);
+      this.#step(member, { kind: 'settings', settings: { ...member.plan.settings, priority: groupPriority(this.#groupOf(member), this.#tracks) } }, now, out);
       this.#step(member, { kind: 'holdable', interval: this.#holdable }, now, out);
     }
     this.#settle(now, out);
@@ -151,7 +84,11 @@ export class VrrpHost {
     const out: HostEffect[] = [];
     const member = this.#members.get(router);
     if (!member) return out;
-    member.heard = [advert, ...member.heard.slice(0, EVIDENCE - 1)];
+    remember(member, advert);
+    if (!member.twin && member.source?.equals(advert.from) === true) {
+      member.twin = true;
+      out.push({ router, do: 'note', rule: `An advert from its own address ${advert.from}: another host has it too, or the network has a loop` });
+    }
     this.#step(member, { kind: 'advert', advert }, now, out);
     this.#forgetIfGone(member, out);
     return out;
@@ -163,8 +100,12 @@ export class VrrpHost {
     for (const member of this.#members.values()) {
       const due = deadlineOf(member.state);
       if (due === undefined || due > now) continue;
-      const because = member.state.phase === 'backup' && now >= member.state.activeDown ? this.#heldBackBy(member, now) : undefined;
-      this.#step(member, because === undefined ? { kind: 'expire' } : { kind: 'group', to: 'backup', because }, now, out, ms(now - due));
+      const because = member.state.phase === 'backup' && now >= member.state.activeDown ? heldBackBy(member, this.#groupOf(member), now) : undefined;
+      const event: VrrpEvent = because === undefined
+        ? { kind: 'expire' }
+        : { kind: 'group', to: 'backup', because, again: because === member.heldBack };
+      member.heldBack = because ?? member.heldBack;
+      this.#step(member, event, now, out, ms(now - due));
       this.#forgetIfGone(member, out);
     }
     return out;
@@ -188,7 +129,7 @@ export class VrrpHost {
     else this.#tracks.set(key, up);
     const because = `${key} is ${up === false ? 'down' : 'up'}`;
     for (const member of this.#members.values()) {
-      if (!member.removed) this.#step(member, { kind: 'priority', priority: this.#priority(member), because }, now, out);
+      if (!member.removed) this.#step(member, { kind: 'priority', priority: groupPriority(this.#groupOf(member), this.#tracks), because }, now, out);
     }
     this.#settle(now, out);
     return out;
@@ -201,7 +142,9 @@ export class VrrpHost {
 
   /** The address that its adverts come from; undefined: there is none. Nothing starts before it was told. */
   source(router: string, address: IpAddress | undefined, now: Milliseconds): HostEffect[] {
-    return this.#tell(router, { source: address ?? null }, now);
+    const member = this.#members.get(router);
+    const another = !address || member?.source?.equals(address) !== true;
+    return this.#tell(router, { source: address ?? null, ...(another && { twin: false }) }, now);
   }
 
   /** The driver cannot carry this router's plan out; undefined: now it can. */
@@ -240,13 +183,13 @@ export class VrrpHost {
       priority: plan.settings.priority, effectivePriority: state.settings.priority,
       interval: plan.settings.interval, effectiveInterval: intervalOf(state),
       active: state.phase === 'backup' ? last : undefined,
-      differences: last ? differences(plan.settings, last) : [],
+      differences: last ? differences(member, last) : [],
       tracks: plan.track.map(({ key, weight }) => ({ what: key, up: this.#tracks.get(key), weight })),
       duels: { count: member.duels, lastHealed: member.lastHealed },
     };
   }
 
-  #tell(router: string, told: Partial<Pick<Member, 'link' | 'source' | 'refused'>>, now: Milliseconds): HostEffect[] {
+  #tell(router: string, told: Partial<Pick<Member, 'link' | 'source' | 'refused' | 'twin'>>, now: Milliseconds): HostEffect[] {
     const out: HostEffect[] = [];
     const member = this.#members.get(router);
     if (!member) return out;
@@ -265,7 +208,8 @@ export class VrrpHost {
       if (effect.do === 'transition') {
         turned = effect;
         member.since = now;
-        out.push({ router: name, ...effect, evidence: this.#evidence(member, late, now) });
+        member.heldBack = undefined;
+        out.push({ router: name, ...effect, evidence: evidenceOf(member, this.#tracks, late, now) });
       } else {
         if (effect.do === 'duel' && effect.won) member.duels++;
         if (effect.do === 'healed') member.lastHealed = effect.after;
@@ -283,10 +227,10 @@ export class VrrpHost {
   #settle(now: Milliseconds, out: HostEffect[]): void {
     for (const member of this.#members.values()) {
       if (member.removed) continue;
-      const own = this.#faults(member);
+      const own = faultsOf(member, this.#tracks);
       const group = this.#groupOf(member);
-      const culprit = group.find((other) => other !== member && this.#faults(other).length > 0);
-      const reason = own.length > 0 ? own.join(', ') : culprit && `Sync group: ${culprit.plan.name}: ${this.#faults(culprit).join(', ')}`;
+      const culprit = group.find((other) => other !== member && faultsOf(other, this.#tracks).length > 0);
+      const reason = own.length > 0 ? own.join(', ') : culprit && `Sync group: ${culprit.plan.name}: ${faultsOf(culprit, this.#tracks).join(', ')}`;
       const { state, source } = member;
       if (reason !== undefined) {
         if (state.phase !== 'fault' || state.reason !== reason) this.#step(member, { kind: 'fault', reason }, now, out);
@@ -302,56 +246,8 @@ export class VrrpHost {
     }
   }
 
-  /** What it lacks; empty also as long as nobody has told. */
-  #faults({ plan, refused, link, source }: Member): string[] {
-    return [
-      ...(refused === undefined ? [] : [refused]),
-      ...(link === false ? ['its interface is down'] : []),
-      ...(source === null ? ['its interface has no address to send from'] : []),
-      ...plan.track.filter(({ key, weight }) => weight === undefined && this.#tracks.get(key) === false).map(({ key }) => `${key} is down`),
-    ];
-  }
-
-  /** With it, all that are with it or nobody. */
   #groupOf(member: Member): Member[] {
-    const { group } = member.plan;
-    if (group === undefined || member.removed) return [member];
-    return [...this.#members.values()].filter((other) => other.plan.group === group && !other.removed);
-  }
-
-  #priority(member: Member): number {
-    const { priority } = member.plan.settings;
-    if (priority === 255) return priority;
-    const weights = new Map<string, number>();
-    for (const { plan } of this.#groupOf(member)) {
-      for (const { key, weight } of plan.track) if (weight !== undefined && !weights.has(key)) weights.set(key, weight);
-    }
-    let sum = priority;
-    for (const [key, weight] of weights) if ((this.#tracks.get(key) ?? true) === weight > 0) sum += weight;
-    return Math.min(254, Math.max(1, sum));
-  }
-
-  /** Why a member whose Active has fallen silent must not take over all the same; see the header. */
-  #heldBackBy(member: Member, now: Milliseconds): string | undefined {
-    if (member.state.phase !== 'backup') return undefined;
-    const due = (member.heard[0]?.at ?? -Infinity) + 1.5 * member.state.activeInterval;
-    for (const other of this.#groupOf(member)) {
-      const { state, heard: [last] } = other;
-      if (other === member || state.phase !== 'backup' || !last || last.priority === 0) continue;
-      const superior = last.priority >= state.settings.priority || !state.settings.preempt;
-      const living = now < last.at + activeDownInterval(state.settings, state.activeInterval);
-      if (superior && living && last.at > due) return `${other.plan.name} hears ${last.from}, which lives and is not to be preempted`;
-    }
-    return undefined;
-  }
-
-  #evidence({ state, heard, link, plan }: Member, late: Milliseconds, now: Milliseconds): TransitionEvidence {
-    return {
-      priority: state.settings.priority,
-      adverts: heard.map(({ from, priority, interval, at }) => ({ from, priority, interval, ago: ms(now - at) })),
-      late, link: link === false ? 'down' : 'up',
-      down: plan.track.map(({ key }) => key).filter((key) => this.#tracks.get(key) === false),
-    };
+    return groupOf(member, this.#members.values());
   }
 
   #forgetIfGone(member: Member, out: HostEffect[]): void {
@@ -359,26 +255,4 @@ export class VrrpHost {
     this.#members.delete(member.plan.name);
     out.push({ router: member.plan.name, do: 'gone' });
   }
-}
-
-const begin = (plan: HostRouter, now: Milliseconds): Member => ({
-  plan, state: initialVrrp(plan.settings), since: now, link: undefined, source: undefined, refused: undefined, removed: false,
-  heard: [], duels: 0, lastHealed: undefined,
-});
-
-const isAnother = (a: HostRouter, b: HostRouter): boolean =>
-  a.identity !== b.identity || a.settings.vrid !== b.settings.vrid || a.settings.version !== b.settings.version;
-
-/** In what the other's advert differs, for people. RFC 9568 §7.1 wants the list of addresses looked at, and nothing done about it. */
-function differences({ addresses, interval, version }: VrrpSettings, heard: HeardAdvert): string[] {
-  const text = (list: readonly IpAddress[]): string => list.map(String).sort().join(' ');
-  const found: string[] = [];
-  if (heard.interval !== interval) {
-    const trouble = version === 2 ? ' (version 2 needs the same everywhere)' : '';
-    found.push(`${heard.from} sends every ${heard.interval} ms, configured here: ${interval} ms${trouble}`);
-  }
-  if (text(heard.addresses) !== text(addresses)) {
-    found.push(`${heard.from} has the addresses ${text(heard.addresses)}, configured here: ${text(addresses)}`);
-  }
-  return found;
 }

@@ -2,7 +2,7 @@
 import { type Milliseconds, ms } from '../base/units.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { beginAnnouncing } from './vrrp-announce.ts';
-import type { Active, Backup, Common, HeardAdvert, VrrpEffect, VrrpPhase, VrrpState, VrrpStep } from './vrrp-state.ts';
+import type { Active, Backup, Common, HeardAdvert, VrrpEffect, VrrpPhase, VrrpSettings, VrrpState, VrrpStep } from './vrrp-state.ts';
 import { activeDownInterval, effectiveInterval } from './vrrp-timers.ts';
 
 export const stay = (state: VrrpState, ...effects: readonly VrrpEffect[]): VrrpStep => ({ state, effects });
@@ -10,13 +10,17 @@ export const common = ({ settings, holdable }: Common): Common => ({ settings, h
 export const section = ({ settings }: Common, what: string, v2: string, of: string): string =>
   settings.version === 2 ? `${v2} (RFC 3768 §${of})` : `${what} (RFC 9568 §${of})`;
 
-export function sent(state: Common, priority = state.settings.priority): VrrpEffect {
-  return { do: 'send', priority, interval: effectiveInterval(state.settings, state.holdable) };
+/** Who answers for the addresses says so. */
+export function sent(state: Common, priority = state.settings.priority): Extract<VrrpEffect, { do: 'send' }> {
+  return { do: 'send', priority, interval: effectiveInterval(state.settings, state.holdable), mac: 'virtual' };
 }
+
+/** It has left, and released already. */
+export const left = (state: Common): VrrpEffect => ({ ...sent(state, 0), mac: 'device' });
 
 /** With the winner's interval, so that other Backups that hear it go on waiting by that. */
 export const farewell = (state: Common, winners: Milliseconds): VrrpEffect =>
-  ({ do: 'send', priority: state.settings.priority, interval: state.settings.version === 2 ? state.settings.interval : winners });
+  ({ do: 'send', priority: state.settings.priority, interval: state.settings.version === 2 ? state.settings.interval : winners, mac: 'device' });
 
 /** Backup, with a full Active_Down_Interval from `since` on. */
 export function listen(state: Common, source: IpAddress, activeInterval: Milliseconds, since: Milliseconds): Backup {
@@ -50,3 +54,6 @@ function compareAddresses(a: IpAddress, b: IpAddress): number {
   }
   return 0;
 }
+
+/** Preempt_Mode. Who owns the addresses always does (RFC 9568 §6.1). */
+export const preempts = ({ preempt, priority }: VrrpSettings): boolean => preempt || priority === 255;

@@ -41,8 +41,8 @@ export type VrrpEvent =
   | { readonly kind: 'expire' }
   /** Tracking changed what the priority is. */
   | { readonly kind: 'priority'; readonly priority: number; readonly because: string }
-  /** The sync group: the others of it became Active; or left, or cannot follow: listen anew. */
-  | { readonly kind: 'group'; readonly to: 'active' | 'backup'; readonly because: string }
+  /** The sync group: the others of it became Active; or left, or cannot follow: listen anew. `again`: for the same reason as before. */
+  | { readonly kind: 'group'; readonly to: 'active' | 'backup'; readonly because: string; readonly again?: boolean }
   /** Of the same virtual router: another VRID or version is another machine. */
   | { readonly kind: 'settings'; readonly settings: VrrpSettings }
   /** The smallest interval this host can hold now. */
@@ -52,8 +52,11 @@ export type VrrpEvent =
 
 export type VrrpEffect =
   | AnnounceEffect
-  /** Priority 0 says: I leave. */
-  | { readonly do: 'send'; readonly priority: number; readonly interval: Milliseconds }
+  /**
+   * Priority 0 says: I leave. `mac`: what the frame comes from. Switches send the virtual MAC's frames to whoever used it last, so who has
+   * released speaks as its device: what it says late must not turn them away from its successor. No RFC has receivers look at it.
+   */
+  | { readonly do: 'send'; readonly priority: number; readonly interval: Milliseconds; readonly mac: 'virtual' | 'device' }
   /** Answer for the addresses from now on: install them. */
   | { readonly do: 'take' }
   /** At once, before anything else is done. */

@@ -30,13 +30,16 @@
  * - **A duel is not over when one of two Actives yields**, but when a neighbour was seen to use the other (`vrrp-announce.ts`). The other
  *   has to know that there was one: if its advert is the first that gets through, the loser yields unheard, and whoever learnt the
  *   loser's place keeps it. So the loser sends its own advert once more, with its own lesser priority; the winner answers that at once
- *   (RFC 9568 §6.4.3) and announces. Without that answer it says it again to the next advert, a few times.
+ *   (RFC 9568 §6.4.3) and announces. Without that answer it says it again to the next advert, a few times; never from the virtual MAC,
+ *   which would have the switches send to the loser again.
+ * - **Another host under its own address is heard** like any other, since not to hear it would be two Actives. Only what may be its own
+ *   advert, come back through a loop, is not acted on. (RFC 9568 says nothing of either.)
  */
 import { GodwitError, unreachable } from '../base/error.ts';
 import { type Milliseconds, ms } from '../base/units.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { type AnnounceEffect, type Announcing, announceDue, beginAnnouncing, changeAnnouncing, rivalHeard, used } from './vrrp-announce.ts';
-import { becomeActive, common, farewell, listen, outranks, section, sent, stay, watchAfter } from './vrrp-roles.ts';
+import { becomeActive, common, farewell, left, listen, outranks, preempts, section, sent, stay, watchAfter } from './vrrp-roles.ts';
 import {
   type Active, type Backup, type HeardAdvert, type VrrpEffect, type VrrpEvent, type VrrpSettings, type VrrpState, type VrrpStep, deadlineOf, phaseOf,
 } from './vrrp-state.ts';
@@ -67,7 +70,7 @@ export function stepVrrp(state: VrrpState, event: VrrpEvent, now: Milliseconds):
     case 'priority':
       if (event.priority === state.settings.priority) return stay(state);
       return change(state, { ...state.settings, priority: event.priority }, now, `Priority ${event.priority}: ${event.because}`);
-    case 'group': return group(state, event.to, event.because, now);
+    case 'group': return group(state, event, now);
     case 'settings': return change(state, event.settings, now, undefined);
     case 'holdable': return hold(state, event.interval, now);
     case 'used': {
@@ -113,7 +116,7 @@ function fault(state: VrrpState, reason: string): VrrpStep {
     case 'initialize':
     case 'backup': return stay(to, transition);
     case 'leaving': return stay(to, { do: 'release' }, transition);
-    case 'active': return stay(to, { do: 'release' }, sent(state, 0), transition);
+    case 'active': return stay(to, { do: 'release' }, left(state), transition);
     default: return unreachable(state);
   }
 }
@@ -156,9 +159,11 @@ function advertInBackup(state: Backup, heard: HeardAdvert, now: Milliseconds): V
   const { settings } = state;
   const { priority, interval, at } = heard;
   if (priority === 0) {
+    // Its own, come back: it has left already.
+    if (heard.from.equals(state.source)) return stay(state);
     return stay({ ...state, activeDown: ms(at + skewTime(settings, state.activeInterval)), watch: watchAfter(at, state.activeInterval), naps: 0 });
   }
-  const weaker = priority < settings.priority && settings.preempt;
+  const weaker = priority < settings.priority && preempts(settings);
   const weakerSince = weaker ? state.weakerSince ?? at : undefined;
   // RFC 9568 §6.4.2: discarded, so that the timer runs on.
   if (weakerSince !== undefined && at >= weakerSince + settings.preemptDelay) return stay({ ...state, weakerSince });
@@ -174,11 +179,9 @@ function advertInActive(state: Active, heard: HeardAdvert, now: Milliseconds): V
   const { settings, source } = state;
   const { priority, from, at } = heard;
   const interval = effectiveInterval(settings, state.holdable);
-  // Its own advert, come back through a loop, or another host under its address. To answer it would answer it for ever.
-  if (priority === settings.priority && from.equals(source)) {
-    return stay(state, { do: 'note', rule: `An advert from its own address ${from}: a loop in the network, or an address used twice` });
-  }
-  const asleep = !settings.preempt && priority > 0 && at > state.nextAdvert + RIVAL_PATIENCE * interval;
+  // Perhaps its own, come back through a loop: to answer it would be to answer it for ever. Another priority must be another host's.
+  if (from.equals(source) && (priority === settings.priority || priority === 0)) return stay(state);
+  const asleep = !preempts(settings) && priority > 0 && at > state.nextAdvert + RIVAL_PATIENCE * interval;
   if (outranks(heard, state) || asleep) {
     const text = `Advert of ${priority} from ${from}`;
     const rule = asleep ? `${from} took over while this process slept` : section(state, text, text, '6.4.3');
@@ -187,7 +190,7 @@ function advertInActive(state: Active, heard: HeardAdvert, now: Milliseconds): V
     // Who is weaker must not hear of a stronger one, it would step back too; but that it was not alone.
     return outranks(heard, state)
       ? stay({ ...backup, farewell: { left: FAREWELLS - 1, said: now } }, { do: 'release' }, farewell(state, heard.interval), ...lost)
-      : stay(backup, { do: 'release' }, sent(state, 0), ...lost);
+      : stay(backup, { do: 'release' }, left(state), ...lost);
   }
   // RFC 9568 §6.4.3: at once, to turn the switches back as well, and to one that leaves too. (RFC 3768 only discards the advert of a
   // weaker one; nobody minds an advert more.)
@@ -232,15 +235,15 @@ function expireActive(state: Active, now: Milliseconds): VrrpStep {
   return stay({ ...state, nextAdvert, announcing }, sent(state), ...announce, ...slept);
 }
 
-function group(state: VrrpState, to: 'active' | 'backup', because: string, now: Milliseconds): VrrpStep {
+function group(state: VrrpState, { to, because, again }: Extract<VrrpEvent, { kind: 'group' }>, now: Milliseconds): VrrpStep {
   const rule = `Sync group: ${because}`;
   const own = effectiveInterval(state.settings, state.holdable);
   if (to === 'active') return state.phase === 'backup' ? becomeActive(state, state.source, 'backup', rule, now) : stay(state);
-  if (state.phase === 'backup') return stay(listen(state, state.source, state.activeInterval, now), { do: 'note', rule });
+  if (state.phase === 'backup') return stay(listen(state, state.source, state.activeInterval, now), ...(again ? [] : [{ do: 'note', rule } as const]));
   if (state.phase !== 'active') return stay(state);
   // Priority 0, so that the other host's member need not wait, or knows that it was not alone.
   const backup: Backup = { ...listen(state, state.source, own, now), farewell: { left: FAREWELLS, said: now } };
-  return stay(backup, { do: 'release' }, sent(state, 0), { do: 'transition', from: 'active', to: 'backup', rule });
+  return stay(backup, { do: 'release' }, left(state), { do: 'transition', from: 'active', to: 'backup', rule });
 }
 
 function hold(state: VrrpState, holdable: Milliseconds, now: Milliseconds): VrrpStep {

@@ -1,11 +1,11 @@
 /** What a pulse tells of itself and of its routers: who it is, how they are, what they did, and what it could not do. */
 import { type Milliseconds, ms } from '../base/units.ts';
-import type { PulseTiming, RouterPlan, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
+import type { PulseTiming, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
 import type { Native } from '../native/native.ts';
 import type { HostEffect, VrrpHost } from '../protocol/vrrp-host.ts';
 import type { PulseMessage } from './pulse-protocol.ts';
 import type { RouterDriver } from './router-driver.ts';
-import { impossibleStatus, routerStatus } from './router-status.ts';
+import { type ImpossiblePlan, impossibleStatus, routerStatus } from './router-status.ts';
 import { Untold } from './untold.ts';
 
 /** Between two statuses. */
@@ -27,7 +27,9 @@ export class Account {
   readonly #parts: AccountParts;
   readonly #untold = new Untold();
   /** Plans that could not be read, and why. */
-  readonly #impossible = new Map<string, { readonly plan: RouterPlan; readonly reason: string; readonly since: number }>();
+  readonly #impossible = new Map<string, { readonly plan: ImpossiblePlan; readonly reason: string; readonly since: number }>();
+  /** When a router came into its state, on the monotonic clock and since the epoch: reckoned once, since between the two the offset wobbles. */
+  readonly #since = new Map<string, { readonly at: Milliseconds; readonly epoch: number }>();
   /** Of routers whose plan cannot be carried out, why. */
   readonly #refused = new Map<string, string>();
   #last = ms(-Infinity);
@@ -90,9 +92,9 @@ export class Account {
     this.#impossible.clear();
   }
 
-  impossible(plan: RouterPlan, reason: string): void {
+  impossible(plan: ImpossiblePlan, reason: string): void {
     const { native, tell, log } = this.#parts;
-    this.#impossible.set(plan.name, { plan, reason, since: native.now() });
+    this.#impossible.set(plan.name, { plan, reason, since: Math.round(native.now()) });
     log(`${plan.name}: refused: ${reason}`);
     tell({ kind: 'refused', router: plan.name, reason });
   }
@@ -115,15 +117,25 @@ export class Account {
   }
 
   #status(): PulseMessage {
-    const { native, drivers, host } = this.#parts;
-    const offset = native.now() - native.monotonic();
+    const { drivers, host } = this.#parts;
     const timing = this.#parts.timing();
     const routers: Record<string, RouterStatus> = {};
     for (const [name, driver] of drivers) {
       const machine = host.status(name);
-      if (machine) routers[name] = routerStatus(driver, machine, (at) => at + offset, timing);
+      if (machine) routers[name] = routerStatus(driver, machine, this.#epochOf(name, machine.since), timing);
     }
     for (const [name, { plan, reason, since }] of this.#impossible) routers[name] = impossibleStatus(plan, reason, since, timing);
+    for (const name of this.#since.keys()) if (!drivers.has(name)) this.#since.delete(name);
     return { kind: 'status', routers };
+  }
+
+  /** Whole ms. */
+  #epochOf(router: string, at: Milliseconds): number {
+    const known = this.#since.get(router);
+    if (known?.at === at) return known.epoch;
+    const { native } = this.#parts;
+    const epoch = Math.round(native.now() - (native.monotonic() - at));
+    this.#since.set(router, { at, epoch });
+    return epoch;
   }
 }

@@ -11,6 +11,7 @@ export interface AdvertFacts {
   readonly checksum: VrrpDialect;
   readonly addresses: readonly IpAddress[];
   readonly source: IpAddress;
+  /** What frames come from, where `frames` is not told otherwise. */
   readonly sourceMac: MacAddress;
   /** Empty: multicast. */
   readonly peers: readonly IpAddress[];
@@ -22,7 +23,10 @@ export type NextHop = (peer: IpAddress) => MacAddress | undefined;
 export class Adverts {
   readonly #facts: AdvertFacts;
   readonly #nextHop: NextHop;
-  #made: { readonly priority: number; readonly interval: Milliseconds; readonly frames: readonly Uint8Array[]; readonly whole: boolean } | undefined;
+  #made: {
+    readonly priority: number; readonly interval: Milliseconds; readonly mac: MacAddress;
+    readonly frames: readonly Uint8Array[]; readonly whole: boolean;
+  } | undefined;
 
   constructor(facts: AdvertFacts, nextHop: NextHop) {
     this.#facts = facts;
@@ -30,18 +34,18 @@ export class Adverts {
   }
 
   /** One, or one for each peer whose next hop is known. Priority 0 leaves. */
-  frames(priority: number, interval: Milliseconds): readonly Uint8Array[] {
+  frames(priority: number, interval: Milliseconds, mac = this.#facts.sourceMac): readonly Uint8Array[] {
     const made = this.#made;
-    if (made?.whole === true && made.priority === priority && made.interval === interval) return made.frames;
-    const { vrid, version, checksum, addresses, source, sourceMac, peers } = this.#facts;
+    if (made?.whole === true && made.priority === priority && made.interval === interval && made.mac.equals(mac)) return made.frames;
+    const { vrid, version, checksum, addresses, source, peers } = this.#facts;
     const message = { version, vrid, priority, interval, addresses };
     const frame = (to?: { readonly address: IpAddress; readonly mac: MacAddress }): Uint8Array =>
-      vrrpFrame({ message, checksum, sourceMac, source, ...(to && { to }) });
+      vrrpFrame({ message, checksum, sourceMac: mac, source, ...(to && { to }) });
     const frames = peers.length === 0 ? [frame()] : peers.flatMap((address) => {
-      const mac = this.#nextHop(address);
-      return mac ? [frame({ address, mac })] : [];
+      const hop = this.#nextHop(address);
+      return hop ? [frame({ address, mac: hop })] : [];
     });
-    this.#made = { priority, interval, frames, whole: frames.length === Math.max(1, peers.length) };
+    this.#made = { priority, interval, mac, frames, whole: frames.length === Math.max(1, peers.length) };
     return frames;
   }
 

@@ -8,10 +8,21 @@ export class PulseAlreadyRuns extends GodwitError {
   }
 }
 
+/** Another pulse serves this network namespace, with a run directory of its own. */
+export class PulseElsewhere extends GodwitError {
+  constructor(socket: string, cause: unknown) {
+    super('PULSE_ELSEWHERE', `Another pulse serves this network namespace: end it, or use its --run-dir; ss -xlp shows who holds @${socket}`, { cause });
+  }
+}
+
 /** Nobody answers at the socket, or it was closed before the pulse had said who it is. */
 export class PulseUnreachable extends GodwitError {
-  constructor(socketPath: string, cause?: unknown) {
+  /** Somebody has the socket, and says nothing. */
+  readonly silent: boolean;
+
+  constructor(socketPath: string, cause?: unknown, silent = false) {
     super('PULSE_UNREACHABLE', `No pulse answers at ${socketPath}: is one running?`, cause === undefined ? undefined : { cause });
+    this.silent = silent;
   }
 }
 

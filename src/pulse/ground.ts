@@ -12,6 +12,8 @@ export interface Device {
   readonly mac: MacAddress;
   /** Administratively up, and with carrier. */
   readonly up: boolean;
+  /** Bytes of an IP packet. */
+  readonly mtu: number;
 }
 
 /** What a virtual router needs of its host. */
@@ -54,10 +56,11 @@ export interface KnownNeighbour {
 }
 
 export type GroundChange =
-  | { readonly kind: 'device'; readonly name: string }
+  /** `removed`: it is gone, and whatever was opened on it is dead, even if one with its index is there again. */
+  | { readonly kind: 'device'; readonly name: string; readonly index: number; readonly up: boolean; readonly removed: boolean }
   | { readonly kind: 'address'; readonly index: number }
-  | { readonly kind: 'route' }
-  | { readonly kind: 'neighbour' }
+  /** `removed`: one to this prefix is gone; there may be another. When a device goes down its routes go without a word. */
+  | { readonly kind: 'route'; readonly to: IpAddress; readonly prefixLength: number; readonly removed: boolean }
   /** Anything may have changed. */
   | { readonly kind: 'all' };
 
@@ -67,12 +70,21 @@ export interface PulseGround {
   device(name: string): Device | undefined;
   /** Its own addresses that adverts may come from, the kernel's first choice first: IPv6 only link-local ones. No virtual ones. */
   sources(device: Device, family: 4 | 6): readonly IpAddress[];
-  /** Is there a route to exactly this prefix? */
+  /** Is `address` the device's own, and fit to send from? */
+  holds(device: Device, address: IpAddress): boolean;
+  /** Is there a route to exactly this prefix? Takes some 2 ms for 1000 routes. */
   hasRoute(to: IpAddress, prefixLength: number): boolean;
-  /** Those of the device that the kernel knows, its gateways first. */
+  /** Those of the device that the kernel knows. */
   neighbours(device: Device, family: 4 | 6): readonly KnownNeighbour[];
-  /** The MAC by which a frame out of the device reaches `to`; undefined: not known yet, the kernel was asked to find out. */
+  /** Where default routes out of the device lead. Takes as long as `hasRoute`. */
+  gateways(device: Device, family: 4 | 6): readonly IpAddress[];
+  /**
+   * The MAC by which a frame out of the device reaches `to`; undefined: not known yet, the kernel was asked to find out. Never a virtual
+   * router's: a host that is Active answers for its own address with that, and it leads to whoever is Active.
+   */
   nextHop(device: Device, to: IpAddress): MacAddress | undefined;
+  /** The name of the device by which the host reaches `to`, where that is not this one. */
+  detour(device: Device, to: IpAddress): string | undefined;
   /** The host forwards packets of this family that come in by the device. */
   forwards(device: Device, family: 4 | 6): boolean;
   join(device: Device, group: IpAddress): Membership;

@@ -1,18 +1,20 @@
 /** The pulse's program: the real kernel under a PulseProcess, until it is told to end. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync, writeSync } from 'node:fs';
 import { pid } from 'node:process';
 import { formatError } from '../base/error.ts';
 import { Host } from '../host/host.ts';
 import { kernelNative } from '../native/kernel.ts';
 import { toldToEnd } from '../native/told-to-end.ts';
+import { identifyProcess } from '../vm/process.ts';
+import { ownHeap } from './garbage.ts';
 import { KernelGround } from './ground-kernel.ts';
-import { lockRunDirectory } from './lock.ts';
+import { lockNamespace, lockRunDirectory } from './lock.ts';
 import { PulseProcess } from './pulse-process.ts';
 import { servePulse } from './pulse-server.ts';
 import { rehearse } from './rehearsal.ts';
-import { pulseSocket } from './socket-path.ts';
+import { formerSettings, pulseIdentity, pulseSocket } from './socket-path.ts';
+import { ownVersion } from './version.ts';
 
 export interface PulseOptions {
   /** Its socket, its lock and its log. */
@@ -25,12 +27,21 @@ export interface PulseOptions {
 const PRIORITY = 50;
 
 /**
- * Resolves when it was told to end and has left every router in good order. Fails with PulseAlreadyRuns, NativeMissingError, or what
+ * Resolves when it was told to end and has left every router in good order. Fails with PulseAlreadyRuns, PulseElsewhere, NativeMissingError, or what
  * keeps its socket from being made.
  */
 export async function runPulse({ runDir, signal }: PulseOptions): Promise<void> {
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   const unlock = lockRunDirectory(runDir);
+  let leave: () => void;
+  try {
+    leave = await lockNamespace();
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+  const startTime = identifyProcess(pid)?.startTime ?? 0;
+  writeFileSync(pulseIdentity(runDir), `${pid} ${startTime}\n`);
   const told = toldToEnd(signal);
   const native = kernelNative();
   const netns = native.openNetns();
@@ -42,7 +53,8 @@ export async function runPulse({ runDir, signal }: PulseOptions): Promise<void> 
     await rehearse();
     let server: Awaited<ReturnType<typeof servePulse>> | undefined;
     const pulse = new PulseProcess({
-      ground: new KernelGround(host), realtime, pulse: randomBytes(8).toString('hex'), pid, version: version(), log, tell: (message) => server?.tell(message),
+      ground: new KernelGround(host, formerSettings(runDir)), realtime, pulse: randomBytes(8).toString('hex'), pid, version: ownVersion(), log, tell: (message) => server?.tell(message),
+      heap: ownHeap(),
     });
     server = await servePulse({
       socketPath: pulseSocket(runDir),
@@ -57,6 +69,7 @@ export async function runPulse({ runDir, signal }: PulseOptions): Promise<void> 
     told.stop();
     host.close();
     netns.close();
+    leave();
     unlock();
   }
 }
@@ -68,9 +81,4 @@ function log(line: string): void {
   } catch {
     // A full disk, or a terminal that is gone.
   }
-}
-
-function version(): string {
-  const found: unknown = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
-  return typeof found === 'object' && found !== null && 'version' in found ? String(found.version) : 'unknown';
 }

@@ -18,8 +18,15 @@ export interface ReadPlan {
   readonly source: IpAddress | undefined;
   readonly peers: readonly IpAddress[];
   readonly virtualMac: MacAddress | undefined;
+  /** Of an advert as an IP packet. */
+  readonly advertBytes: number;
   readonly router: HostRouter;
 }
+
+/** ms, and the largest number of them that an advert can say (RFC 3768 §5.3.7, RFC 9568 §5.2.7). */
+const step = { 2: 1000, 3: 10 } as const;
+const most = { 2: 255, 3: 4095 } as const;
+const sayable = { 2: '1 to 255 whole seconds', 3: '10 ms to 40.95 s in steps of 10 ms' } as const;
 
 /** Throws PlanImpossible. */
 export function readPlan(plan: RouterPlan): ReadPlan {
@@ -32,10 +39,18 @@ export function readPlan(plan: RouterPlan): ReadPlan {
     if (stray) throw new PlanImpossible(`${stray} is no IPv${family} address`);
     if (version === 2 && family === 6) throw new PlanImpossible('Version 2 is for IPv4 alone');
     if (addresses.length === 0) throw new PlanImpossible('It has no addresses');
+    if (addresses.length > 255) throw new PlanImpossible(`It has ${addresses.length} addresses; an advert can list 255`);
+    const long = addresses.find(({ address, prefixLength }) => prefixLength > address.bytes().length * 8);
+    if (long) throw new PlanImpossible(`${long.address}/${long.prefixLength} is no prefix`);
+    const steps = plan.interval / step[version];
+    if (!Number.isInteger(steps) || steps < 1 || steps > most[version]) {
+      throw new PlanImpossible(`Its interval is ${plan.interval} ms; version ${version} can say ${sayable[version]}`);
+    }
     for (const track of plan.track) if (track.kind === 'route') parsePrefix(track.route);
     const { count, interval, refresh } = plan.announce;
     return {
       plan, text: JSON.stringify(plan), addresses, source, peers,
+      advertBytes: (family === 4 ? 20 : 40) + 8 + addresses.length * (family === 4 ? 4 : 16) + (version === 2 ? 8 : 0),
       virtualMac: plan.virtualMac ? virtualRouterMac(family, vrid) : undefined,
       router: {
         name, group, identity: JSON.stringify([device, family, vrid, version, plan.virtualMac]),

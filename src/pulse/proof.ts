@@ -13,7 +13,8 @@ import { decodeNeighborDiscovery } from '../wire/icmpv6-nd.ts';
 import { type IpAddress } from '../wire/ip-address.ts';
 import type { MacAddress } from '../wire/mac-address.ts';
 import { DecodeError } from '../wire/wire.ts';
-import type { Device, PulseGround } from './ground.ts';
+import type { Device, PlacedAddress, PulseGround } from './ground.ts';
+import { sameNetwork } from './same-network.ts';
 
 const ETH_P_ALL = 0x0003;
 /** Bytes: some dozens of frames. What nobody waits for is not worth more. */
@@ -24,7 +25,7 @@ const MOST = 16;
 export interface Asker {
   readonly router: string;
   readonly mac: MacAddress;
-  readonly addresses: readonly IpAddress[];
+  readonly addresses: readonly PlacedAddress[];
 }
 
 /** Of one device and family. The socket stays: opening and closing one in the middle of a takeover would cost more than a packet. */
@@ -34,6 +35,8 @@ export class Proof {
   readonly #family: 4 | 6;
   readonly #socket: PacketSocket;
   readonly #used: (router: string) => void;
+  /** Asked first. Looked up beforehand: that can take longer than all the rest of a takeover. */
+  #gateways: readonly IpAddress[] = [];
   /** Who waits for an answer, by router. */
   readonly #waiting = new Map<string, Asker>();
 
@@ -46,6 +49,12 @@ export class Proof {
       ifindex: device.index, protocol: ETH_P_ALL, receiveBuffer: RECEIVE_BUFFER,
       filter: family === 4 ? arpFilter() : neighbourAdvertisementFilter(),
     });
+    this.learn();
+  }
+
+  /** Looks up the gateways anew. */
+  learn(): void {
+    this.#gateways = this.#ground.gateways(this.#device, this.#family);
   }
 
   /** Asks the neighbours that the kernel knows; what they answer is told until `forget`. */
@@ -56,9 +65,13 @@ export class Proof {
     }
     this.#waiting.set(asker.router, asker);
     const { mac, addresses } = asker;
-    for (const { address: to } of this.#ground.neighbours(this.#device, this.#family).slice(0, MOST)) {
-      const from = addresses.find((address) => address.family === 6 || sharesPrefix(address, to)) ?? addresses[0];
-      if (!from || addresses.some((own) => own.equals(to))) continue;
+    const isGateway = (one: IpAddress): number => Number(this.#gateways.some((gateway) => gateway.equals(one)));
+    const neighbours = this.#ground.neighbours(this.#device, this.#family).map(({ address }) => address)
+      .sort((a, b) => isGateway(b) - isGateway(a));
+    for (const to of neighbours.slice(0, MOST)) {
+      // Some hosts answer nobody who is not of their network.
+      const { address: from } = addresses.find(({ address, prefixLength }) => sameNetwork(address, to, prefixLength)) ?? addresses[0] ?? {};
+      if (!from || addresses.some(({ address }) => address.equals(to))) continue;
       if (from.family === 4 && to.family === 4) this.#send(arpProbeFrame(mac, to, from));
       if (from.family === 6 && to.family === 6) this.#send(nsProbeFrame(mac, to, from));
     }
@@ -93,7 +106,7 @@ export class Proof {
       const answered = answerTo(frame);
       if (!answered) continue;
       for (const { router, mac, addresses } of this.#waiting.values()) {
-        if (answered.mac.equals(mac) && addresses.some((address) => address.equals(answered.asker))) {
+        if (answered.mac.equals(mac) && addresses.some(({ address }) => address.equals(answered.asker))) {
           this.forget(router);
           this.#used(router);
         }
@@ -131,10 +144,4 @@ export function answerTo(frame: Uint8Array): { readonly asker: IpAddress; readon
     if (error instanceof DecodeError) return undefined;
     throw error;
   }
-}
-
-/** Of several addresses, one that is likely of the neighbour's network: some hosts answer no other. */
-function sharesPrefix(one: IpAddress, other: IpAddress): boolean {
-  const [a, b] = [one.bytes(), other.bytes()];
-  return a.length === b.length && a[0] === b[0] && a[1] === b[1] && a[2] === b[2];
 }

@@ -63,13 +63,17 @@ export function connectPulse(socketPath: string, within: Milliseconds = seconds(
     const closed = new Promise<void>((gone) => void socket.once('close', () => gone()));
     let client: PulseClient | undefined;
     let failure: unknown;
-    const patience = setTimeout(() => socket.destroy(new PulseLineInvalid(`nothing was said within ${within} ms`)), within);
+    let silent = false;
+    const patience = setTimeout(() => {
+      silent = true;
+      socket.destroy(new PulseLineInvalid(`nothing was said within ${within} ms`));
+    }, within);
     socket.on('error', (error) => {
       failure = error;
     });
     socket.once('close', () => {
       clearTimeout(patience);
-      reject(new PulseUnreachable(socketPath, failure));
+      reject(new PulseUnreachable(socketPath, failure, silent));
     });
     readLines(socket, (value) => {
       // A message of a newer pulse that this agent does not know is passed over; one that it half knows is not believed.

@@ -3,15 +3,25 @@ import type { RouterPlan, Track } from '../model/virtual-router.ts';
 import { PulseLineInvalid } from './errors.ts';
 import type { PulseCommand } from './pulse-protocol.ts';
 
+/** A plan with something in it that this pulse does not know: an agent of another version told it. */
+export interface UnreadPlan {
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** As it was read: one plan that cannot be is no matter of the others. */
+export type ReadCommand = PulseCommand & { readonly unread?: readonly UnreadPlan[] };
+
 /** Throws PulseLineInvalid. Whether a plan can be carried out is another question. */
-export function decodeCommand(value: unknown): PulseCommand {
+export function decodeCommand(value: unknown): ReadCommand {
   if (!isRecord(value)) throw new PulseLineInvalid('a command that is no object');
   const { kind } = value;
   switch (kind) {
     case 'routers': {
       const { routers } = value;
       if (!Array.isArray(routers)) throw new PulseLineInvalid('routers without a list');
-      return { kind, routers: routers.map(decodePlan) };
+      const bad = routers.filter((plan) => !isPlan(plan)).map(unread);
+      return { kind, routers: routers.filter(isPlan), ...(bad.length > 0 && { unread: bad }) };
     }
     case 'tracks': {
       const { up } = value;
@@ -34,11 +44,16 @@ export function decodeCommand(value: unknown): PulseCommand {
 
 /** Throws PulseLineInvalid with the field that is wrong. */
 export function decodePlan(value: unknown): RouterPlan {
-  if (!isPlan(value)) {
-    const name = isRecord(value) ? JSON.stringify(value['name']) : 'without a name';
-    throw new PulseLineInvalid(`the plan of router ${name}: ${faultOfPlan(value)}`);
-  }
+  if (!isPlan(value)) throw new PulseLineInvalid(`the plan of router ${nameOf(value)}: ${faultOfPlan(value)}`);
   return value;
+}
+
+const unread = (value: unknown): UnreadPlan =>
+  ({ name: nameOf(value), reason: `Agent and pulse do not understand each other: ${faultOfPlan(value)}; are both of the same version?` });
+
+function nameOf(value: unknown): string {
+  const name = isRecord(value) ? value['name'] : undefined;
+  return typeof name === 'string' ? name : '(without a name)';
 }
 
 const isPlan = (value: unknown): value is RouterPlan => faultOfPlan(value) === undefined;

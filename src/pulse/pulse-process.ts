@@ -9,19 +9,24 @@ import { GodwitError, formatError, unreachable } from '../base/error.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
 import type { RouterPlan } from '../model/virtual-router.ts';
 import type { Deadline, RealtimeResult } from '../native/native.ts';
-import { type HostEffect, VrrpHost, trackKey } from '../protocol/vrrp-host.ts';
-import type { IpAddress } from '../wire/ip-address.ts';
+import { type HostEffect, VrrpHost } from '../protocol/vrrp-host.ts';
 import { type VrrpExpected } from '../wire/vrrp.ts';
 import { decodeVrrpFrame } from '../wire/vrrp-frame.ts';
+import { AcceptRules } from './accept-rules.ts';
 import { Account } from './account.ts';
 import type { GroundChange, PulseGround } from './ground.ts';
+import { Objections } from './objections.ts';
 import { OwnLateness } from './own-lateness.ts';
 import { type ReadPlan, readPlan } from './plan.ts';
-import type { PulseCommand, PulseMessage } from './pulse-protocol.ts';
+import type { ReadCommand, UnreadPlan } from './pulse-command.ts';
+import type { PulseMessage } from './pulse-protocol.ts';
+import { RouterBinder } from './router-binder.ts';
 import { RouterDriver } from './router-driver.ts';
+import { Garbage, type Heap, QUIET as NO_HURRY } from './garbage.ts';
 import { type Arrival } from './segment.ts';
 import { Segments } from './segments.ts';
-import { isUp } from './tracking.ts';
+import { SendTroubles } from './send-troubles.ts';
+import { TrackWatch } from './track-watch.ts';
 
 export interface PulseParts {
   readonly ground: PulseGround;
@@ -35,6 +40,8 @@ export interface PulseParts {
   readonly tell: (message: PulseMessage) => void;
   /** One line for its log. */
   readonly log: (line: string) => void;
+  /** Collected at harmless moments; without, whenever V8 likes. */
+  readonly heap?: Heap;
 }
 
 const SECOND = seconds(1);
@@ -42,6 +49,10 @@ const SECOND = seconds(1);
 const CHORES = ms(1);
 /** Routers that leave are waited for so long when the pulse is to end. */
 const PATIENCE = seconds(5);
+/** With nothing due for so long, there is time for what holds this thread up for some 10 ms. */
+const QUIET = ms(25);
+
+const isHeard = ({ do: what }: HostEffect): boolean => what === 'send' || what === 'announce' || what === 'verify';
 
 export class PulseProcess {
   /** Resolves when it was told to end and has left every router. */
@@ -51,20 +62,25 @@ export class PulseProcess {
   readonly #deadline: Deadline;
   readonly #segments: Segments;
   readonly #drivers = new Map<string, RouterDriver>();
-  #wanted: readonly ReadPlan[] = [];
-  /** Routers whose ground refused something that it may not refuse the next time. */
-  readonly #retry = new Set<string>();
-  /** What the agent looks at, as it last said. */
-  readonly #told = new Map<string, boolean>();
+  readonly #tracks: TrackWatch;
+  readonly #rules: AcceptRules;
+  readonly #objections: Objections;
+  readonly #binder: RouterBinder;
+  readonly #troubles: SendTroubles<RouterDriver>;
+  /** The ground has changed, and was not looked at since. */
+  #news = false;
   readonly #lateness: OwnLateness;
   readonly #account: Account;
   /** What the deadline is armed for, where that cannot wait. */
   #due: number | undefined;
+  /** It stood still until then by its own choice, when nobody waited: no lateness. */
+  #excused = ms(-Infinity);
+  readonly #garbage: Garbage | undefined;
   #nextSecond: Milliseconds;
   /** What can wait a little. */
   readonly #chores: (() => unknown)[] = [];
   /** What is done off this thread. */
-  #slow: Promise<void> = Promise.resolve();
+  readonly #slow = new Set<Promise<void>>();
   /** Commands are carried out one after the other. */
   #commands: Promise<void> = Promise.resolve();
   #ending: Milliseconds | undefined;
@@ -73,8 +89,9 @@ export class PulseProcess {
 
   /** Removes what an earlier pulse left: one that starts finds no state worth keeping. */
   constructor(parts: PulseParts) {
-    const { ground, realtime, tell, log } = parts;
+    const { ground, realtime, tell, log, heap } = parts;
     this.#ground = ground;
+    this.#garbage = heap && new Garbage(heap, ms(ground.native.monotonic()));
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -88,6 +105,14 @@ export class PulseProcess {
     this.#account = new Account({
       native: ground.native, hello: { pulse, pid, version }, tell, log, host: this.#host, drivers: this.#drivers, timing: () => this.#lateness.timing(this.#now()),
     });
+    const shared = { ground, host: this.#host, now: () => this.#now(), carryOut: (effects: readonly HostEffect[]) => this.#carryOut(effects) };
+    this.#tracks = new TrackWatch(ground, this.#host);
+    this.#rules = new AcceptRules(ground);
+    this.#objections = new Objections({ ...shared, account: this.#account });
+    this.#binder = new RouterBinder({
+      ...shared, segments: this.#segments, objections: this.#objections, drivers: this.#drivers, slowly: (act) => this.#slowly(act),
+    });
+    this.#troubles = new SendTroubles((driver, errno) => this.#chores.push(() => this.#binder.cannotSend(driver, errno)));
     this.#carryOut(this.#host.holdable(this.#lateness.holdable, now));
     this.#ground.onChange((change) => this.#groundChanged(change));
     this.#deadline.onExpired(() => this.#expired());
@@ -100,7 +125,7 @@ export class PulseProcess {
   }
 
   /** Resolves when it is carried out. */
-  command(command: PulseCommand): Promise<void> {
+  command(command: ReadCommand): Promise<void> {
     this.#commands = this.#commands.then(() => this.#obey(command));
     return this.#commands;
   }
@@ -113,20 +138,16 @@ export class PulseProcess {
     this.#ground.close();
   }
 
-  async #obey(command: PulseCommand): Promise<void> {
+  async #obey(command: ReadCommand): Promise<void> {
     if (this.#closed) return;
     switch (command.kind) {
       case 'routers':
-        if (this.#ending === undefined) await this.#configure(command.routers);
+        if (this.#ending === undefined) await this.#configure(command.routers, command.unread);
         return;
-      case 'tracks': {
-        const now = this.#now();
-        const known = new Set(Object.keys(command.up));
-        for (const key of this.#told.keys()) if (!known.has(key)) this.#track(key, undefined, now);
-        for (const [key, up] of Object.entries(command.up)) this.#track(key, up, now);
+      case 'tracks':
+        this.#carryOut(this.#tracks.told(command.up, this.#now()));
         this.#arm();
         return;
-      }
       case 'seen':
         this.#account.seen(command.sequence);
         return;
@@ -137,15 +158,10 @@ export class PulseProcess {
     }
   }
 
-  #track(key: string, up: boolean | undefined, now: Milliseconds): void {
-    if (up === undefined) this.#told.delete(key);
-    else this.#told.set(key, up);
-    this.#carryOut(this.#host.track(key, up, now));
-  }
-
-  async #configure(plans: readonly RouterPlan[]): Promise<void> {
+  async #configure(plans: readonly RouterPlan[], unread: readonly UnreadPlan[] = []): Promise<void> {
     const wanted: ReadPlan[] = [];
     this.#account.begin();
+    for (const { name, reason } of unread) this.#account.impossible({ name }, reason);
     for (const plan of plans) {
       try {
         wanted.push(readPlan(plan));
@@ -154,32 +170,24 @@ export class PulseProcess {
       }
     }
     // In force before anything is taken.
-    let refusal: string | undefined;
-    const guarded = wanted.filter(({ plan }) => !plan.accept && plan.priority !== 255);
-    try {
-      await this.#ground.refuse(guarded.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
-    } catch (error) {
-      refusal = `What is addressed to its addresses cannot be refused: ${formatError(error)}`;
-    }
+    await this.#rules.want(wanted);
     if (this.#closed || this.#ending !== undefined) return;
-    this.#wanted = wanted;
     const touched = new Set<string>();
     for (const read of wanted) {
       const driver = this.#drivers.get(read.plan.name);
       if (driver?.read.text !== read.text) touched.add(read.plan.name);
-      if (driver && driver.read.router.identity === read.router.identity && driver.read.text !== read.text) driver.update(read);
+      if (driver && driver.read.router.identity === read.router.identity && driver.read.text !== read.text) this.#attempt(driver, () => driver.update(read));
     }
-    const now = this.#now();
-    this.#carryOut(this.#host.configure(wanted.map(({ router }) => router), now));
+    this.#carryOut(this.#host.configure(wanted.map(({ router }) => router), this.#now()));
     for (const read of wanted) {
       const { name } = read.plan;
       const driver = this.#drivers.get(name) ?? this.#begin(read);
-      const reason = guarded.includes(read) ? refusal : undefined;
+      this.#objections.set(name, 'accept', this.#rules.objection(name));
       // One that is as it was is not even looked at; the others one by one, since each takes some ms of everybody's time.
-      if (reason !== this.#account.refusal(name)) this.#refuse(driver, reason);
-      if (touched.has(name)) this.#chores.push(() => this.#drivers.get(name) === driver && this.#bind(driver));
+      if (touched.has(name)) this.#chores.push(() => this.#drivers.get(name) === driver && this.#binder.renewed(driver));
     }
-    this.#readTracks();
+    this.#tracks.want(wanted.flatMap(({ plan }) => plan.track));
+    this.#carryOut(this.#tracks.read(this.#now()));
     this.#account.changed();
     this.#arm();
   }
@@ -190,69 +198,27 @@ export class PulseProcess {
     return driver;
   }
 
-  #refuse(driver: RouterDriver, reason: string | undefined): void {
-    this.#account.refuse(driver.name, reason);
-    this.#carryOut(this.#host.refuse(driver.name, reason, this.#now()));
-  }
-
-  /** Gives a router its device as that is now, and tells the machine what it has. */
-  #bind(driver: RouterDriver): void {
-    const { plan, virtualMac, source: given } = driver.read;
-    const { family, vrid, name } = plan;
-    const device = this.#ground.device(plan.device);
-    if (driver.binding && driver.binding.device.index !== device?.index) this.#unbind(driver);
-    if (device && !driver.binding) {
-      try {
-        const seat = this.#ground.seat({ name, vrid, family, device, virtualMac });
-        driver.bind({ device, seat, ...this.#segments.join(device, family, driver) });
-      } catch (error) {
-        if (!(error instanceof GodwitError)) throw error;
-        this.#refuse(driver, formatError(error));
-        this.#retry.add(name);
-      }
-    }
-    const source = device && (given ?? this.#ground.sources(device, family).find((address) => !this.#isVirtual(address)));
-    if (source?.toString() !== driver.source?.toString()) driver.useSource(source);
-    driver.findPeers();
-    const now = this.#now();
-    this.#carryOut(this.#host.link(name, device?.up ?? false, now));
-    this.#carryOut(this.#host.source(name, source, now));
-  }
-
-  /** One that a router put there, on a kernel that forgets whose an address is. */
-  #isVirtual(address: IpAddress): boolean {
-    return this.#wanted.some(({ addresses }) => addresses.some((placed) => placed.address.equals(address)));
-  }
-
-  #unbind(driver: RouterDriver): void {
-    const { binding } = driver;
-    if (!binding) return;
-    driver.bind(undefined);
-    this.#segments.leave(binding.device, driver.read.plan.family, driver);
-    this.#slowly(() => binding.seat.remove());
-  }
-
-  #groundChanged(change: GroundChange): void {
-    const of = (driver: RouterDriver): boolean => change.kind === 'all'
-      || (change.kind === 'device' && change.name === driver.read.plan.device)
-      || (change.kind === 'address' && change.index === driver.binding?.device.index);
-    for (const driver of this.#drivers.values()) {
-      if (of(driver)) this.#bind(driver);
-      driver.refresh();
-    }
-    if (change.kind !== 'address') this.#readTracks(change);
+  /** Rules that could not be put in force. */
+  async #applyRules(): Promise<void> {
+    await this.#rules.apply();
+    if (this.#closed) return;
+    for (const name of this.#drivers.keys()) this.#objections.set(name, 'accept', this.#rules.objection(name));
     this.#arm();
   }
 
-  /** Looks at all that is tracked and that `change` can have changed. */
-  #readTracks(change?: GroundChange): void {
-    const tracks = new Map(this.#wanted.flatMap(({ plan }) => plan.track).map((track) => [trackKey(track), track]));
-    for (const [key, track] of tracks) {
-      if (change?.kind === 'device' && track.kind === 'interface' && track.interface !== change.name) continue;
-      if (change?.kind === 'route' && track.kind !== 'route') continue;
-      const up = isUp(track, this.#ground);
-      if (up !== undefined) this.#carryOut(this.#host.track(key, up, this.#now()));
-    }
+  /** Only noted: any number of changes is looked at once, in the turn that comes at once. */
+  #groundChanged(change: GroundChange): void {
+    this.#binder.note(change);
+    this.#tracks.note(change);
+    this.#news = true;
+    this.#arm();
+  }
+
+  #settle(): void {
+    if (!this.#news) return;
+    this.#news = false;
+    this.#binder.settle();
+    this.#carryOut(this.#tracks.read(this.#now()));
   }
 
   /** A neighbour was seen to use this host. */
@@ -288,16 +254,25 @@ export class PulseProcess {
 
   #expired(): void {
     const began = this.#now();
-    if (this.#due !== undefined) this.#tick(ms(began - this.#due), began);
+    if (this.#due !== undefined) this.#tick(ms(Math.max(0, began - Math.max(this.#due, this.#excused))), began);
     this.#due = undefined;
     this.#ground.drain();
+    this.#settle();
     this.#drain();
     this.#carryOut(this.#host.expire(this.#now()));
+    this.#troubles.retry(this.#now());
     if (this.#now() >= this.#nextSecond) this.#everySecond();
     for (const until = this.#now() + CHORES; this.#chores.length > 0 && this.#now() < until; ) this.#chores.shift()?.();
     if (this.#now() >= this.#account.due) this.#account.tellStatus(this.#now());
+    if ((this.#host.deadline() ?? Infinity) > this.#now() + QUIET) this.#segments.bury();
+    if (this.#garbage?.mayCollect(() => this.#isIdle(), this.#now()) === true) this.#excused = this.#now();
     if (this.#ending !== undefined) this.#finish();
     if (!this.#closed) this.#arm();
+  }
+
+  /** Nobody waits for it: it only listens, or it has spoken just now and speaks again much later. */
+  #isIdle(): boolean {
+    return [...this.#drivers.values()].every(({ seated }) => !seated) || (this.#host.deadline() ?? Infinity) > this.#now() + NO_HURRY;
   }
 
   #tick(late: Milliseconds, now: Milliseconds): void {
@@ -312,17 +287,11 @@ export class PulseProcess {
     const now = this.#now();
     this.#nextSecond = ms(Math.max(this.#nextSecond + SECOND, now));
     this.#look(now);
-    const again = [...this.#retry];
-    this.#retry.clear();
-    for (const name of again) {
-      const driver = this.#drivers.get(name);
-      if (!driver) continue;
-      this.#refuse(driver, undefined);
-      this.#bind(driver);
-    }
+    this.#binder.everySecond();
+    if (this.#rules.refused) this.#commands = this.#commands.then(() => this.#applyRules());
     for (const driver of this.#drivers.values()) {
       if (driver.seated) this.#slowly(() => this.#renew(driver));
-      if (driver.read.peers.length > 0) this.#chores.push(() => driver.findPeers());
+      if (driver.read.peers.length > 0) this.#chores.push(() => this.#binder.findPeers(driver));
     }
     // Closing one takes the kernel some 10 ms, in which nothing else is done here: not while any router runs.
     if (this.#drivers.size === 0) this.#segments.close();
@@ -342,26 +311,56 @@ export class PulseProcess {
   }
 
   #carryOut(effects: readonly HostEffect[]): void {
-    for (const effect of effects) {
+    // A sync group takes all before any of it is heard: where one is refused, none is.
+    const together = new Set(effects.flatMap(({ router, do: what }) => (what === 'take' && this.#groupOf(router) !== undefined ? [router] : [])));
+    const refused = new Set<string>();
+    const [first, later]: [HostEffect[], HostEffect[]] = [[], []];
+    for (const effect of effects) (together.has(effect.router) && isHeard(effect) ? later : first).push(effect);
+    for (const effect of [...first, ...later]) {
       const driver = this.#drivers.get(effect.router);
-      if (driver) this.#carryOutOne(driver, effect);
+      const group = this.#groupOf(effect.router);
+      if (!driver) continue;
+      if (group !== undefined && refused.has(group) && (effect.do === 'take' || isHeard(effect))) driver.hush();
+      else if (!this.#carryOutOne(driver, effect) && group !== undefined) refused.add(group);
     }
   }
 
-  #carryOutOne(driver: RouterDriver, effect: HostEffect): void {
+  #groupOf(router: string): string | undefined {
+    return this.#drivers.get(router)?.read.plan.group;
+  }
+
+  /** False where the ground refused it. */
+  #carryOutOne(driver: RouterDriver, effect: HostEffect): boolean {
+    switch (effect.do) {
+      case 'send':
+        return this.#attempt(driver, () => {
+          const { priority, interval, mac } = effect;
+          this.#troubles.send(driver, () => driver.send(priority, interval, mac), this.#now());
+        });
+      case 'take':
+      case 'readdress':
+        return this.#attempt(driver, () => {
+          driver.take();
+          this.#binder.took(driver);
+        });
+      case 'announce': return this.#attempt(driver, () => driver.announce());
+      case 'verify': return this.#attempt(driver, () => driver.verify());
+      default:
+        this.#carryOutRest(driver, effect);
+        return true;
+    }
+  }
+
+  #carryOutRest(driver: RouterDriver, effect: Exclude<HostEffect, { do: 'send' | 'take' | 'readdress' | 'announce' | 'verify' }>): void {
     const { name } = driver;
     switch (effect.do) {
-      case 'send': return driver.send(effect.priority, effect.interval);
-      case 'take':
-      case 'readdress': return this.#attempt(driver, () => driver.take());
       case 'release': {
+        this.#troubles.forget(driver);
         this.#attempt(driver, () => driver.release());
         const seat = driver.binding?.seat;
-        if (seat?.unsettled === true) this.#slowly(() => (seat.unsettled ? seat.settle() : Promise.resolve()));
+        if (seat?.unsettled === true) this.#slowly(() => seat.settle());
         return;
       }
-      case 'announce': return driver.announce();
-      case 'verify': return driver.verify();
       case 'transition': return this.#account.record(driver, effect, this.#lateness.worst(this.#now()));
       case 'duel':
         this.#account.changed();
@@ -372,9 +371,9 @@ export class PulseProcess {
       case 'note':
         return this.#account.line(`${name}: ${effect.rule}`);
       case 'gone':
-        this.#unbind(driver);
+        this.#binder.unbind(driver);
         this.#drivers.delete(name);
-        this.#account.refuse(name, undefined);
+        this.#objections.forget(name);
         this.#account.changed();
         return;
       default: unreachable(effect);
@@ -382,29 +381,34 @@ export class PulseProcess {
   }
 
   /** What the ground refuses is the router's fault, never the pulse's end. */
-  #attempt(driver: RouterDriver, act: () => void): void {
+  #attempt(driver: RouterDriver, act: () => void): boolean {
     try {
       act();
+      return true;
     } catch (error) {
       this.#fail(driver, error);
+      return false;
     }
   }
 
   #fail(driver: RouterDriver, error: unknown): void {
     if (!(error instanceof GodwitError)) throw error;
     // Not from within the effects of the machine that is told.
-    this.#chores.push(() => {
-      this.#refuse(driver, formatError(error));
-      this.#retry.add(driver.name);
-    });
+    this.#chores.push(() => this.#binder.refused(driver, 'seat', formatError(error)));
   }
 
-  /** Off this thread, one at a time. */
+  /** Off this thread; the ground does what is urgent first. */
   #slowly(act: () => Promise<void>): void {
-    this.#slow = this.#slow.then(act).catch((error: unknown) => {
-      if (!(error instanceof GodwitError)) throw error;
-      this.#account.line(`refused: ${formatError(error)}`);
-    });
+    const work = async (): Promise<void> => {
+      try {
+        await act();
+      } catch (error) {
+        if (!(error instanceof GodwitError)) throw error;
+        this.#account.line(`refused: ${formatError(error)}`);
+      }
+    };
+    const done = work().finally(() => this.#slow.delete(done));
+    this.#slow.add(done);
   }
 
   #end(reason: string): void {
@@ -421,14 +425,14 @@ export class PulseProcess {
     if (this.#drivers.size > 0 && this.#now() < (this.#ending ?? Infinity)) return;
     for (const driver of this.#drivers.values()) {
       driver.release();
-      this.#unbind(driver);
+      this.#binder.unbind(driver);
     }
     this.#drivers.clear();
     this.#closed = true;
     this.#deadline.close();
     this.#account.tellStatus(this.#now());
     const finish = async (): Promise<void> => {
-      await this.#slow;
+      await Promise.all(this.#slow);
       this.#segments.close();
       await this.#ground.refuse([]).catch(() => undefined);
       this.#ground.close();
@@ -446,7 +450,7 @@ export class PulseProcess {
     if (this.#closed) return;
     const protocol = Math.min(this.#host.deadline() ?? Infinity, this.#nextSecond, this.#ending ?? Infinity);
     this.#due = protocol;
-    const other = this.#chores.length > 0 ? this.#now() : this.#account.due;
+    const other = this.#chores.length > 0 || this.#news ? this.#now() : Math.min(this.#account.due, this.#troubles.due);
     if (Math.min(other, at ?? Infinity) < protocol) this.#due = undefined;
     this.#deadline.arm(Math.min(protocol, other, at ?? Infinity));
   }

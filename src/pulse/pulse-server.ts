@@ -2,8 +2,8 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { type Socket, createServer } from 'node:net';
 import { readLines, writeLine } from './json-lines.ts';
-import { decodeCommand } from './pulse-command.ts';
-import type { PulseCommand, PulseMessage } from './pulse-protocol.ts';
+import { type ReadCommand, decodeCommand } from './pulse-command.ts';
+import type { PulseMessage } from './pulse-protocol.ts';
 
 /** Bytes that a reader may be behind; the next connection is told everything anew. */
 const BEHIND = 4 << 20;
@@ -18,7 +18,7 @@ export interface PulseServerParts {
   readonly socketPath: string;
   /** What a new connection is told first: `hello`, then the state of everything. */
   readonly greeting: () => readonly PulseMessage[];
-  readonly onCommand: (command: PulseCommand) => void;
+  readonly onCommand: (command: ReadCommand) => void;
   /** A connection ended because of this. */
   readonly onFault: (error: Error) => void;
 }

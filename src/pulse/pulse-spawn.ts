@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Milliseconds, seconds } from '../base/units.ts';
 import type { Native, Netns } from '../native/native.ts';
-import { identifyProcess, isAlive } from '../vm/process.ts';
+import { type ProcessIdentity, identifyProcess, isAlive } from '../vm/process.ts';
 import { PulseStartFailed, PulseUnreachable } from './errors.ts';
 import { type PulseClient, connectPulse } from './pulse-client.ts';
-import { pulseLog, pulseSocket } from './socket-path.ts';
+import { pulseIdentity, pulseLog, pulseSocket } from './socket-path.ts';
 
 /**
  * No helper threads for the garbage collector: they are not real-time, and a real-time thread that waits for them is as late as they
@@ -20,6 +20,8 @@ import { pulseLog, pulseSocket } from './socket-path.ts';
  */
 export const pulseFlags = ['--single-threaded-gc', '--max-semi-space-size=1'] as const;
 
+/** A pulse greets at once. */
+const SILENCE = seconds(10);
 /** Between two looks at what has no event, ms. */
 const LOOK = 5;
 
@@ -40,12 +42,17 @@ export interface RunningPulse {
   readonly client: PulseClient;
   /** Resolves when the process is gone; nothing of it does anything any more. */
   readonly exited: Promise<void>;
+  /** SIGKILL, if it is there. */
+  readonly kill: () => void;
 }
 
-/** The pulse of this run directory, started if none runs. Fails with PulseStartFailed. */
+/**
+ * The pulse of this run directory, started if none runs. One that has the socket and says nothing for 10 s is stuck, and ended: the other
+ * hosts took over from it long ago. Fails with PulseStartFailed.
+ */
 export async function startPulse(options: StartPulseOptions): Promise<RunningPulse> {
   const { runDir, inside, by = [], timeout = seconds(10) } = options;
-  const running = await findPulse(runDir);
+  const running = await findPulse(runDir, endStuck);
   if (running) return running;
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   const log = openSync(pulseLog(runDir), 'a', 0o600);
@@ -77,23 +84,49 @@ export async function startPulse(options: StartPulseOptions): Promise<RunningPul
   return runningPulse(client, true);
 }
 
-/** The one that runs; undefined when none does. */
-export async function findPulse(runDir: string): Promise<RunningPulse | undefined> {
+/** The one that runs; undefined when none does. `onSilent` is called first when one is there that says nothing. */
+export async function findPulse(runDir: string, onSilent?: (runDir: string) => Promise<void>): Promise<RunningPulse | undefined> {
   try {
-    return runningPulse(await connectPulse(pulseSocket(runDir)), false);
+    return runningPulse(await connectPulse(pulseSocket(runDir), SILENCE), false);
   } catch (error) {
-    if (error instanceof PulseUnreachable) return undefined;
-    throw error;
+    if (!(error instanceof PulseUnreachable)) throw error;
+    if (error.silent) await onSilent?.(runDir);
+    return undefined;
   }
 }
 
+async function endStuck(runDir: string): Promise<void> {
+  const identity = readIdentity(runDir);
+  if (!identity || !isAlive(identity)) return;
+  process.kill(identity.pid, 'SIGKILL');
+  while (isAlive(identity)) await pause(LOOK);
+}
+
+/** As the pulse wrote it; a number alone may be another's by now. */
+function readIdentity(runDir: string): ProcessIdentity | undefined {
+  try {
+    const [pid, startTime] = readFileSync(pulseIdentity(runDir), 'utf8').split(' ').map(Number);
+    return pid !== undefined && startTime !== undefined && pid > 0 ? { pid, startTime } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Has the one that runs leave every router in good order, and resolves when it is gone; at once when none runs. */
+export async function endPulse(runDir: string): Promise<void> {
+  const running = await findPulse(runDir);
+  running?.client.send({ kind: 'end', reason: 'told to end' });
+  await running?.exited;
+}
+
 function runningPulse(client: PulseClient, started: boolean): RunningPulse {
-  return { pid: client.hello.pid, started, client, exited: gone(client) };
+  const { pid } = client.hello;
+  const identity = identifyProcess(pid);
+  return { pid, started, client, exited: gone(client, identity), kill: () => void (identity && isAlive(identity) && process.kill(pid, 'SIGKILL')) };
 }
 
 /** A process that ends lets go of its connections first; then it is looked for until it is no more. */
-async function gone(client: PulseClient): Promise<void> {
-  const identity = identifyProcess(client.hello.pid);
+async function gone(client: PulseClient, identity: ProcessIdentity | undefined): Promise<void> {
   await client.closed;
   if (!identity) return;
   while (isAlive(identity)) await pause(LOOK);

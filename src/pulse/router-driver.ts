@@ -1,7 +1,7 @@
 /** One virtual router's hands: its seat, its sockets, its frames, its counters. It decides nothing. */
 import type { Milliseconds } from '../base/units.ts';
 import type { RouterCounters } from '../model/virtual-router.ts';
-import { gratuitousArpReplyFrame, gratuitousArpRequestFrame, unsolicitedNaFrame } from '../wire/announce.ts';
+import { announcementFrames } from '../wire/announce.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import type { MacAddress } from '../wire/mac-address.ts';
 import type { VrrpAdvert, VrrpExpected } from '../wire/vrrp.ts';
@@ -25,11 +25,14 @@ export class RouterDriver {
   binding: Binding | undefined;
   /** Whether it should have its addresses: a seat that comes back is filled again. */
   #seated = false;
+  /** It was refused its addresses: to say that it has them would take them from whoever does. */
+  #mute = false;
   #source: IpAddress | undefined;
   #adverts: Adverts | undefined;
   #announcements: readonly Uint8Array[] | undefined;
   #expected: VrrpExpected;
   readonly #dropped: Record<string, number> = {};
+  readonly #unsent: Record<string, number> = {};
   #sent = 0;
   #received = 0;
   transitions = 0;
@@ -61,7 +64,7 @@ export class RouterDriver {
   }
 
   get counters(): RouterCounters {
-    return { sent: this.#sent, received: this.#received, dropped: { ...this.#dropped }, transitions: this.transitions };
+    return { sent: this.#sent, received: this.#received, dropped: { ...this.#dropped }, unsent: { ...this.#unsent }, transitions: this.transitions };
   }
 
   /** Of the same identity. */
@@ -91,18 +94,39 @@ export class RouterDriver {
     this.#dropped[reason] = (this.#dropped[reason] ?? 0) + count;
   }
 
-  send(priority: number, interval: Milliseconds): void {
-    const { segment } = this.binding ?? {};
+  /**
+   * `mac`: see the effect of this name (protocol/vrrp-state.ts). What kept it from being sent to anybody, as an errno's name; `peers` while
+   * no peer's MAC is known.
+   */
+  send(priority: number, interval: Milliseconds, mac: 'virtual' | 'device'): string | undefined {
+    const { segment, device } = this.binding ?? {};
     const adverts = this.#adverts ??= this.#makeAdverts();
-    if (!segment || !adverts) return;
+    if (!segment || !device || !adverts || this.#mute) return undefined;
     let sent = false;
-    for (const frame of adverts.frames(priority, interval)) sent = segment.send(frame) || sent;
-    if (sent) this.#sent++;
+    let unsent: string | undefined = 'peers';
+    for (const frame of adverts.frames(priority, interval, mac === 'device' ? device.mac : undefined)) {
+      unsent = segment.send(frame);
+      sent ||= unsent === undefined;
+    }
+    if (sent || unsent === undefined) {
+      this.#sent++;
+      return undefined;
+    }
+    this.#unsent[unsent] = (this.#unsent[unsent] ?? 0) + 1;
+    return unsent;
   }
 
+  /** Throws what the ground refuses; it is mute then until it took. */
   take(): void {
     this.#seated = true;
+    this.#mute = true;
     this.binding?.seat.take(this.read.addresses);
+    this.#mute = false;
+  }
+
+  /** It is not to take what it should: another of its group was refused. */
+  hush(): void {
+    this.#mute = true;
   }
 
   release(): void {
@@ -113,17 +137,17 @@ export class RouterDriver {
 
   announce(): void {
     const { segment } = this.binding ?? {};
-    if (!segment) return;
+    if (!segment || this.#mute) return;
     this.#announcements ??= this.#makeAnnouncements();
     for (const frame of this.#announcements) segment.send(frame);
   }
 
   verify(): void {
     const mac = this.#mac();
-    if (mac) this.binding?.proof.ask({ router: this.name, mac, addresses: this.read.router.settings.addresses });
+    if (mac && !this.#mute) this.binding?.proof.ask({ router: this.name, mac, addresses: this.read.addresses });
   }
 
-  /** Learns by which MAC each unicast peer is reached now, or has the kernel find out: a Backup too, so that its first advert gets there. */
+  /** Has the kernel know its peers' MACs. */
   findPeers(): void {
     const { peers } = this.read;
     const device = this.binding?.device;
@@ -145,8 +169,8 @@ export class RouterDriver {
   }
 
   #expectations(): VrrpExpected {
-    const { plan: { version, minTtl, checksum }, peers, router: { settings: { interval } } } = this.read;
-    return { version, minTtl, checksum, interval, peers, ...(this.#source && { source: this.#source }) };
+    const { plan: { version, minTtl, checksum }, peers } = this.read;
+    return { version, minTtl, checksum, peers };
   }
 
   #mac(): MacAddress | undefined {
@@ -166,9 +190,6 @@ export class RouterDriver {
     const mac = this.#mac();
     const device = this.binding?.device;
     if (!mac || !device) return [];
-    const forwards = this.#ground.forwards(device, this.read.plan.family);
-    return this.read.router.settings.addresses.flatMap((address) => (address.family === 4
-      ? [gratuitousArpRequestFrame(mac, address), gratuitousArpReplyFrame(mac, address)]
-      : [unsolicitedNaFrame(mac, address, forwards)]));
+    return announcementFrames({ mac, addresses: this.read.router.settings.addresses, router: this.#ground.forwards(device, this.read.plan.family) });
   }
 }

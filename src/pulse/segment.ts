@@ -68,13 +68,13 @@ export class Segment {
     this.#drained = began;
   }
 
-  /** False when the link is down or gone; that is told by the monitor too. */
-  send(frame: Uint8Array): boolean {
+  /** What kept it back, as an errno's name: ENETDOWN, ENXIO (the device is gone), EMSGSIZE, ENOBUFS; undefined: it is on its way. */
+  send(frame: Uint8Array): string | undefined {
     try {
       this.#socket.send(frame);
-      return true;
+      return undefined;
     } catch (error) {
-      if (error instanceof SystemError) return false;
+      if (error instanceof SystemError) return error.errnoName;
       throw error;
     }
   }

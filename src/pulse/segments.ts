@@ -27,6 +27,8 @@ export class Segments {
   readonly #ground: PulseGround;
   readonly #listeners: Listeners;
   readonly #shared = new Map<string, Shared>();
+  /** Of devices that are gone: to be closed. */
+  readonly #dead: { close(): void }[] = [];
 
   constructor(ground: PulseGround, listeners: Listeners) {
     this.#ground = ground;
@@ -46,19 +48,37 @@ export class Segments {
     return shared;
   }
 
-  leave(device: Device, family: 4 | 6, driver: RouterDriver): void {
-    const routers = this.#shared.get(keyOf(device, family))?.routers;
-    // Its VRID may be another's by now.
-    if (routers?.get(driver.read.plan.vrid) === driver) routers.delete(driver.read.plan.vrid);
+  leave({ segment }: Pick<Binding, 'segment'>, driver: RouterDriver): void {
+    for (const { segment: one, routers } of this.#shared.values()) {
+      // Its VRID may be another's by now.
+      if (one === segment && routers.get(driver.read.plan.vrid) === driver) routers.delete(driver.read.plan.vrid);
+    }
   }
 
-  /** Some 10 ms for each: the kernel waits for its readers. */
-  close(): void {
-    for (const { segment, proof } of this.#shared.values()) {
-      proof.close();
-      segment.close();
+  /** Its device went: what is on it hears nothing any more, and one that comes back with its index needs others. */
+  lost({ segment }: Pick<Binding, 'segment'>): void {
+    for (const [key, shared] of this.#shared) {
+      if (shared.segment !== segment) continue;
+      this.#shared.delete(key);
+      this.#dead.push(shared.proof, segment);
     }
+  }
+
+  /** Default routes may be others. */
+  learn(): void {
+    for (const { proof } of this.#shared.values()) proof.learn();
+  }
+
+  /** Closes one of those that are dead: some 10 ms, in which the kernel waits for its readers. */
+  bury(): void {
+    this.#dead.shift()?.close();
+  }
+
+  /** Some 10 ms for each. */
+  close(): void {
+    for (const { segment, proof } of this.#shared.values()) this.#dead.push(proof, segment);
     this.#shared.clear();
+    for (const dead of this.#dead.splice(0)) dead.close();
   }
 
   #open(device: Device, family: 4 | 6): Shared {

@@ -18,7 +18,7 @@ export interface AnnouncedNic {
   readonly router?: boolean;
 }
 
-/** All that announces a NIC, in the order to send: RARP for the switches, then for each address what moves its neighbours. */
+/** All that announces a NIC or a virtual router, in the order to send: RARP for the switches, then for each address what moves its neighbours. */
 export function announcementFrames(nic: AnnouncedNic): Uint8Array[] {
   const perAddress = nic.addresses.map((address) =>
     address.family === 4

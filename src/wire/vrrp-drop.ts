@@ -11,7 +11,6 @@ export const vrrpDropReasons = {
   protocol: 'not IP protocol 112 (§5.1.1.4, §5.1.2.4)',
   truncated: 'ends within the 8 fixed bytes (§7.1, RFC 3768 §7.1)',
   vrid: 'of a virtual router that this host has no part in (§7.1, RFC 3768 §7.1)',
-  own: 'from this host\'s own address: sent back by a loop, or another host has that address',
   source: 'from an address that cannot be: IPv6 not link-local (§5.1.2.1), no unicast address (§5.1.1.1), with unicast none of the peers',
   destination: 'to another address than VRRP\'s group (§5.1.1.2, §5.1.2.2), or with unicast to that group',
   ttl: 'TTL or hop limit below 255, so it was routed here (§5.1.1.3, §5.1.2.3); below `minTtl` where that is lower',
@@ -22,7 +21,6 @@ export const vrrpDropReasons = {
   length: 'shorter or longer than its number of addresses makes it (§7.1); OpenBSD\'s CARP, which uses VRRP\'s protocol number, ends here',
   checksum: 'damaged on the way (§5.2.8, RFC 3768 §5.3.8)',
   interval: 'says that it will be sent again after no time (§7.1 with erratum 8301)',
-  'interval-mismatch': 'version 2 at another interval than configured here: hosts must agree (RFC 3768 §7.1)',
 } as const;
 
 export type VrrpDropReason = keyof typeof vrrpDropReasons;

@@ -59,10 +59,6 @@ export interface VrrpExpected {
   readonly minTtl: number;
   /** The one that is told where both fit. */
   readonly checksum: VrrpDialect;
-  /** Its own: version 2 refuses others. */
-  readonly interval: Milliseconds;
-  /** Where its own adverts come from, if that is known. */
-  readonly source?: IpAddress;
   /** Unicast: who may send. Empty: multicast. */
   readonly peers: readonly IpAddress[];
 }
@@ -100,7 +96,9 @@ export function virtualRouterMac(family: 4 | 6, vrid: number): MacAddress {
 
 /**
  * RFC 9568 §7.1, RFC 3768 §7.1. Not done here: what the RFC has a receiver only report (another list of addresses, in version 3 another
- * interval), and what an owner does about adverts for its addresses (§7.1 with erratum 8298).
+ * interval), and what an owner does about adverts for its addresses (§7.1 with erratum 8298). Against RFC 3768 §7.1, version 2 with
+ * another interval is taken too, and so is an advert from the receiver's own address: whoever is not heard is Active beside another. The
+ * machine (protocol/vrrp.ts) knows what to do about both.
  * Never throws, whatever the bytes.
  */
 export function decodeVrrp(packet: VrrpPacket, expectations: VrrpExpectations): DecodedVrrp | VrrpDrop {
@@ -131,9 +129,6 @@ export function decodeVrrp(packet: VrrpPacket, expectations: VrrpExpectations): 
   if (checksum === undefined) return drop('checksum', 'the sum does not fit', vrid);
   if (units === 0) return drop('interval', 'interval 0', vrid);
   const interval = ms(units * intervalUnit[version]);
-  if (version === 2 && interval !== expected.interval) {
-    return drop('interval-mismatch', `every ${interval} ms, here ${expected.interval} ms`, vrid);
-  }
   const addresses = Array.from({ length: count }, () => {
     const bytes = reader.take(addressLength[family]);
     return family === 4 ? Ipv4Address.of(bytes) : Ipv6Address.of(bytes);
@@ -144,7 +139,6 @@ export function decodeVrrp(packet: VrrpPacket, expectations: VrrpExpectations): 
 /** Where it comes from, where it goes to and how far it came: §5.1. */
 function faultOfPath({ source, destination, ttl }: VrrpPacket, expected: VrrpExpected, vrid: number): VrrpDrop | undefined {
   const { peers, minTtl } = expected;
-  if (expected.source?.equals(source)) return drop('own', `from ${source}`, vrid);
   const unicast = peers.length > 0;
   const plausible = unicast
     ? peers.some((peer) => peer.equals(source))

@@ -95,13 +95,20 @@ const drops: Readonly<Record<GuardReason, readonly (readonly [string, Uint8Array
   ipv4: [
     ['another\'s address', packet({ source: other4 })], ['DHCP as a server', packet({ source: Ipv4Address.unspecified, destination: Ipv4Address.parse('255.255.255.255'), payload: udp(67, 68) })],
     ['from nowhere', packet({ source: Ipv4Address.unspecified, payload: udp(68, 67) })],
+    ['VRRP from its own address', packet({ source: own4, protocol: 112 })],
   ],
   nd: [
     ['another\'s target', unsolicitedNaFrame(GUEST, other6, false)], ['another\'s target from its own address', advertisement(own6, other6, GUEST)],
     ['another MAC', advertisement(own6, own6, OTHER)], ['a second option', twoOptions()], ['detection of another\'s', nsProbeFrame(GUEST, other6)],
     ['solicitation with another MAC', solicitation(own6, OTHER)], ['solicitation from another\'s', solicitation(other6, GUEST)],
   ],
-  ipv6: [['another\'s address', packet({ source: other6 })], ['another\'s link-local', packet({ source: linkLocalOf(OTHER) })], ['from nowhere', packet({ source: Ipv6Address.unspecified })]],
+  ipv6: [
+    ['another\'s address', packet({ source: other6 })], ['another\'s link-local', packet({ source: linkLocalOf(OTHER) })],
+    ['from nowhere', packet({ source: Ipv6Address.unspecified })], ['VRRP from its own address', packet({ source: local, protocol: 112 })],
+    // An empty header of destination options, then VRRP; the same in a later fragment.
+    ['VRRP behind an extension header', packet({ source: own6, protocol: 60, payload: Uint8Array.of(112, 0, 1, 4, 0, 0, 0, 0, ...new Uint8Array(16)) })],
+    ['VRRP in a fragment', packet({ source: own6, protocol: 44, payload: Uint8Array.of(112, 0, 0, 9, 0, 0, 0, 1, ...new Uint8Array(16)) })],
+  ],
 };
 
 test('forged frames are dropped and counted by reason; everything of its own passes; without guard all does again', async () => {

@@ -26,6 +26,8 @@ const transition = (sequence: number, pulse = 'p1'): RouterTransition => ({
   lateness: { now: 0, worst: 0 }, link: 'up', down: [],
 });
 
+const hello = (version = '1.0'): PulseMessage => ({ kind: 'hello', pulse: 'p1', pid: 1, version });
+
 /** One process of a pulse, as its agent sees it. */
 class FakePulse {
   readonly commands: PulseCommand[] = [];
@@ -34,6 +36,8 @@ class FakePulse {
   #exit: () => void = () => undefined;
   #cut: () => void = () => undefined;
   alive = true;
+  /** How many asked for it. */
+  #agents = 0;
 
   constructor() {
     this.exited = new Promise((resolve) => (this.#exit = resolve));
@@ -47,7 +51,7 @@ class FakePulse {
         if (command.kind === 'end') this.die();
       },
       onMessage: (listener) => (this.#listener = listener),
-      closed, exited: this.exited, close: () => this.#cut(),
+      closed, exited: this.exited, close: () => this.#cut(), started: this.#agents++ === 0, kill: () => this.die(),
     };
   }
 
@@ -73,6 +77,7 @@ class World {
   readonly takenBack: string[][] = [];
   readonly notified: string[] = [];
   changes = 0;
+  writes = 0;
 
   get pulse(): FakePulse {
     const pulse = this.pulses.at(-1);
@@ -81,7 +86,14 @@ class World {
   }
 
   agent(): RouterKeeper {
+    const disk = new DurableDisk(this.files);
+    const { write } = disk;
+    disk.write = (path, data) => {
+      this.writes++;
+      write.call(disk, path, data);
+    };
     return new RouterKeeper({
+      version: '1.0',
       pulses: {
         attach: async () => {
           if (!this.pulses.at(-1)?.alive) this.pulses.push(new FakePulse());
@@ -90,7 +102,7 @@ class World {
         find: async () => (this.pulses.at(-1)?.alive ? this.pulse.link() : undefined),
         takeBack: async (active) => void this.takenBack.push(active.map(({ name }) => name)),
       },
-      disk: new DurableDisk(this.files), clock: this.clock, log: silentLog,
+      disk, clock: this.clock, log: silentLog,
       changed: () => this.changes++,
       tracks: () => ({ want: () => undefined, known: () => ({}), close: async () => undefined }),
       notify: (script, { sequence, pulse }) => void this.notified.push(`${script} ${pulse}/${sequence}`),
@@ -166,11 +178,17 @@ test('a transition is written down, notified once and told until the server has 
   let agent = world.agent();
   agent.want([plan('gw', { notify: 'hook' })]);
   await drain();
+  world.pulse.tell(hello());
   world.pulse.tell({ kind: 'transition', transition: transition(1) });
   world.pulse.tell({ kind: 'transition', transition: transition(1) });
   world.pulse.tell({ kind: 'transition', transition: transition(2) });
   assert.deepEqual(world.notified, ['hook p1/1', 'hook p1/2']);
-  assert.deepEqual(world.told('seen'), [1, 1, 2].map((sequence) => ({ kind: 'seen', sequence })));
+  assert.deepEqual(world.told('seen'), [], 'not before it is written');
+  await drain();
+  assert.deepEqual(world.told('seen'), [{ kind: 'seen', sequence: 2 }]);
+  world.pulse.tell({ kind: 'transition', transition: transition(2) });
+  await drain();
+  assert.equal(world.told('seen').length, 2, 'one that is told again is seen again');
   await agent.close();
   agent = world.agent();
   assert.deepEqual(agent.transitions().map(({ sequence }) => sequence), [1, 2], 'an agent that is started anew knows them');
@@ -202,11 +220,124 @@ test('no router is wanted any more: the pulse is asked to end, and nothing is le
   await next.close();
 });
 
-test('a file that is none of ours stops nothing', async () => {
+test('two hundred transitions at once are written once', async () => {
   const world = new World();
-  new DurableDisk(world.files).write('routers.json', new TextEncoder().encode('{"version":1,"routers":7}'));
   const agent = world.agent();
+  agent.want([plan('gw')]);
   await drain();
-  assert.deepEqual(agent.statuses(), {});
+  world.pulse.tell(hello());
+  const before = world.writes;
+  for (let sequence = 1; sequence <= 200; sequence++) world.pulse.tell({ kind: 'transition', transition: transition(sequence) });
+  await drain();
+  assert.equal(world.writes, before + 1);
+  assert.deepEqual(world.told('seen'), [{ kind: 'seen', sequence: 200 }]);
+  await agent.close();
+});
+
+test('as long as a file cannot be read, a pulse that runs is left alone; what the server says then counts, nothing too', async () => {
+  const world = new World();
+  let agent = world.agent();
+  agent.want([plan('gw')]);
+  await drain();
+  await agent.close();
+  for (const text of ['{"version":2,"routers":[]}', 'no JSON']) {
+    world.takenBack.length = 0;
+    new DurableDisk(world.files).write('routers.json', new TextEncoder().encode(text));
+    agent = world.agent();
+    await drain();
+    assert.deepEqual([world.pulse.alive, world.takenBack, agent.statuses()], [true, [], undefined]);
+    agent.want([plan('gw', { priority: 7 })]);
+    await drain();
+    assert.deepEqual(world.told('routers').at(-1), { kind: 'routers', routers: [plan('gw', { priority: 7 })] });
+    await agent.close();
+  }
+  new DurableDisk(world.files).write('routers.json', new TextEncoder().encode('{}'));
+  agent = world.agent();
+  await drain();
+  agent.want([]);
+  await drain();
+  assert.equal(world.pulse.alive, false);
+  await agent.close();
+});
+
+test('a pulse that says nothing: unknown after 3 s, ended after 10, taken back and started anew', async () => {
+  const world = new World();
+  const agent = world.agent();
+  agent.want([plan('gw')]);
+  await drain();
+  const first = world.pulse;
+  const say = (): void => first.tell({ kind: 'status', routers: { gw: status('active') } });
+  say();
+  for (let second = 0; second < 5; second++) {
+    await world.clock.advance(1000);
+    say();
+  }
+  await world.clock.advance(2000);
+  assert.equal(agent.statuses()?.['gw']?.state, 'active');
+  const before = world.changes;
+  await world.clock.advance(1000);
+  assert.deepEqual([agent.statuses(), world.changes], [undefined, before + 1]);
+  say();
+  assert.equal(agent.statuses()?.['gw']?.state, 'active', 'it was only busy');
+  assert.equal(world.changes, before + 2);
+  world.takenBack.length = 0;
+  await world.clock.advance(9000);
+  assert.ok(first.alive);
+  await world.clock.advance(1100);
+  assert.deepEqual([first.alive, world.takenBack, world.pulses.length], [false, [['gw']], 2]);
+  await agent.close();
+});
+
+test('a pulse of another version goes when it is Active nowhere; one that this agent started stays', async () => {
+  const world = new World();
+  let agent = world.agent();
+  agent.want([plan('gw')]);
+  await drain();
+  world.pulse.tell(hello('0.9'));
+  world.pulse.tell({ kind: 'status', routers: { gw: status('backup') } });
+  assert.deepEqual(world.told('end'), [], 'another would be the same');
+  await agent.close();
+  agent = world.agent();
+  await drain();
+  world.pulse.tell(hello('0.9'));
+  world.pulse.tell({ kind: 'status', routers: { gw: status('active') } });
+  assert.deepEqual(world.told('end'), []);
+  world.pulse.tell({ kind: 'status', routers: { gw: status('backup') } });
+  assert.deepEqual(world.told('end'), [{ kind: 'end', reason: 'one of version 1.0 follows' }]);
+  await world.clock.advance(100);
+  assert.equal(world.pulses.length, 2);
+  world.pulse.tell(hello('1.0'));
+  world.pulse.tell({ kind: 'status', routers: { gw: status('backup') } });
+  assert.deepEqual(world.told('end'), []);
+  await agent.close();
+});
+
+test('a router that is wanted no longer: its hook is run for its last transition, and then no more', async () => {
+  const world = new World();
+  const agent = world.agent();
+  agent.want([plan('gw', { notify: 'hook' }), plan('other', { vrid: 2 })]);
+  await drain();
+  world.pulse.tell(hello());
+  agent.want([plan('other', { vrid: 2 })]);
+  for (const sequence of [1, 2]) world.pulse.tell({ kind: 'transition', transition: { ...transition(sequence), from: 'active', to: 'initialize' } });
+  assert.deepEqual(world.notified, ['hook p1/1']);
+  await agent.close();
+});
+
+test('what a dead pulse cannot say itself: a transition of each router that it was Active or Backup in, and its hook', async () => {
+  const world = new World();
+  const agent = world.agent();
+  agent.want([plan('gw', { notify: 'hook' }), plan('other', { vrid: 2 }), plan('down', { vrid: 3 })]);
+  await drain();
+  world.pulse.tell(hello());
+  world.pulse.tell({ kind: 'status', routers: { gw: status('active'), other: status('backup'), down: status('fault') } });
+  world.pulse.die();
+  await drain();
+  const told = agent.transitions();
+  assert.deepEqual(told.map(({ pulse, sequence, router, from, to }) => [pulse, sequence, router, from, to]), [
+    ['p1-died', 1, 'gw', 'active', 'initialize'], ['p1-died', 2, 'other', 'backup', 'initialize'],
+  ]);
+  assert.match(told[0]?.rule ?? '', /pulse died/);
+  assert.deepEqual(world.notified, ['hook p1-died/1']);
   await agent.close();
 });

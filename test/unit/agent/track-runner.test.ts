@@ -1,11 +1,13 @@
 /** Processes and scripts that routers hang on. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { scriptsOf } from '../../../src/agent/script.ts';
-import { TrackRunner } from '../../../src/agent/track-runner.ts';
+import { TrackRunner, procProcesses } from '../../../src/agent/track-runner.ts';
 import { silentLog } from '../../../src/base/log.ts';
 import { ms } from '../../../src/base/units.ts';
 import type { RouterPlan, Track } from '../../../src/model/virtual-router.ts';
@@ -18,6 +20,18 @@ const plan = (...track: Track[]): RouterPlan => ({
   announce: { count: 5, interval: 100 }, track,
 });
 const script: Track = { kind: 'script', script: 'check', interval: 1000, timeout: 500, rise: 2, fall: 3 };
+
+function statOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+async function until<T>(look: () => T | undefined): Promise<T> {
+  for (let found; ; await setImmediate()) if ((found = look()) !== undefined) return found;
+}
 
 function runner(verdicts: () => boolean): { runner: TrackRunner; clock: ManualClock; told: Readonly<Record<string, boolean>>[]; pids: Map<number, string>; searches: () => number } {
   const clock = new ManualClock();
@@ -82,6 +96,33 @@ test('a process: found, watched without a new search, gone, found again; not loo
   assert.deepEqual(tracks.known(), {});
   assert.equal(clock.sleepers, 0);
   await tracks.close();
+});
+
+test('a script that is to be looked at otherwise is, from then on; until it has spoken it counts as before', async () => {
+  let good = true;
+  const { runner: tracks, clock, told } = runner(() => good);
+  const key = trackKey(script);
+  tracks.want([plan(script)]);
+  await drain();
+  good = false;
+  tracks.want([plan({ ...script, interval: 100, fall: 2 })]);
+  assert.deepEqual(tracks.known(), { [key]: true });
+  await clock.advance(100);
+  assert.deepEqual(told.at(-1), { [key]: false });
+  await tracks.close();
+});
+
+test('a process that has ended and was not reaped does not run', async () => {
+  // The shell becomes one that never looks after its child.
+  const parent = spawn('sh', ['-c', 'sleep 0.01 & exec sleep 60'], { stdio: 'ignore' });
+  try {
+    assert.ok(parent.pid);
+    const child = await until(() => readdirSync('/proc').map(Number).find((pid) => / \(sleep\) Z /.test(statOf(pid)) && statOf(pid).includes(` Z ${parent.pid} `)));
+    assert.equal(procProcesses.is(child, 'sleep'), false);
+    assert.equal(procProcesses.is(parent.pid, 'sleep'), true);
+  } finally {
+    parent.kill('SIGKILL');
+  }
 });
 
 test('a script is run only when it is root\'s alone, and is killed with what it started when it is late', async () => {

@@ -96,6 +96,8 @@ test('daemons are given what was asked for', async () => {
   assert.deepEqual(await given('agent --state-dir /s join https://10.0.0.1:7443 --token t --address 10.0.0.2 --name host-b --peer-port 7445'), join);
   assert.deepEqual(await given('lab up --hosts 3'), ['labUp', { hosts: 3 }]);
   assert.deepEqual(await given('lab down'), ['labDown', undefined]);
+  assert.deepEqual(await given('pulse end --run-dir /r'), ['endPulse', { runDir: '/r' }]);
+  assert.deepEqual(await given('pulse end'), ['endPulse', { runDir: '/run/godwit' }]);
 });
 
 test('ages, as kubectl has them', () => {

@@ -156,7 +156,7 @@ export async function godwit(words: string, api: Api = new StubApi(), io: StubIo
       open++;
       return { api, close: () => void open-- };
     },
-    daemons: { init: record('init'), server: record('server'), agent: record('agent'), join: record('join'), pulse: record('pulse'), labUp: record('labUp'), labDown: record('labDown') },
+    daemons: { init: record('init'), server: record('server'), agent: record('agent'), join: record('join'), pulse: record('pulse'), endPulse: record('endPulse'), labUp: record('labUp'), labDown: record('labDown') },
   };
   const exit = await runProgram(words.split(' ').filter((word) => word !== ''), world);
   if (open !== 0) throw new Error('a connection was left open');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { RouterTransition } from '../../../src/model/virtual-router.ts';
+import type { RouterStatus, RouterTransition } from '../../../src/model/virtual-router.ts';
 import { gateway, routerStatus, transition } from './router-parts.ts';
 import { type Agent, ControlWorld, codeOf } from './world.ts';
 
@@ -116,6 +116,20 @@ test('two hosts that go on saying they are Active are an alarm, once; a handover
   a.routers = { gw: routerStatus({}) };
   await world.live(1000);
   assert.deepEqual(await told(world), ['alarm RouterContested', 'info RouterSettled']);
+  await world.close();
+});
+
+test('the alarm says what each of them knows: what it dropped most, in what the other differs', async () => {
+  const { world, a, b } = await opened();
+  const counters = (dropped: Readonly<Record<string, number>>): RouterStatus['counters'] => ({ sent: 9, received: 0, dropped, transitions: 1 });
+  a.routers = { gw: routerStatus({ state: 'active', counters: counters({ checksum: 2 }) }) };
+  b.routers = { gw: routerStatus({ state: 'active', differences: ['192.0.2.3 sends every 3 s'] }) };
+  await world.live(1000);
+  // Counters alone are no news: they are only written when something else is.
+  a.routers = { gw: routerStatus({ state: 'active', counters: counters({ checksum: 2, ttl: 30 }) }) };
+  await world.live(5000);
+  const alarm = (await world.plane.list('Event')).find(({ spec }) => spec.reason === 'RouterContested');
+  assert.match(alarm?.spec.message ?? '', /host-a: 30 adverts dropped: ttl; host-b: 192\.0\.2\.3 sends every 3 s/);
   await world.close();
 });
 

@@ -23,7 +23,7 @@ const warnings = (change: Change, others?: Readonly<Record<string, VirtualRouter
   check(change, others).filter((p) => p.severity === 'warning').map((p) => p.path);
 
 test('what is right has no problems', () => {
-  for (const change of [{}, six, { version: 2, interval: '255s' }, { interval: '40.95s' }, { interval: '10ms' }, { interval: '2.01s' }, { unicast: true, minTtl: 1, peers: ['198.51.100.9'] }] as Change[]) {
+  for (const change of [{}, six, { version: 2, interval: '255s' }, { interval: '40.95s' }, { interval: '10ms' }, { interval: '2.01s' }, { addresses: ['192.0.2.1'], unicast: true, minTtl: 1, peers: ['198.51.100.9'] }] as Change[]) {
     assert.deepEqual(check(change, { other: { ...good, vrid: 52, addresses: ['192.0.2.2/24'] } }), [], JSON.stringify(change));
   }
 });
@@ -110,9 +110,30 @@ test('members of a group go together', () => {
   assert.deepEqual(errors({ group, preempt: false }, { other }), ['/spec/preempt']);
   assert.deepEqual(errors({ group }, { other: { ...other, preempt: false } }), ['/spec/group']);
   assert.deepEqual(warnings({ group, preemptDelay: '5s' }, { other }), ['/spec/preemptDelay']);
-  assert.deepEqual(warnings({ group, hosts: { h1: {} } }, { other }), ['/spec/hosts']);
-  assert.deepEqual(warnings({ group, hosts: { h1: { priority: 1 }, h2: { priority: 2 } } }, { other }), ['/spec/hosts']);
+  assert.deepEqual(warnings({ group, hosts: { h1: { priority: 200 } } }, { other }), ['/spec/hosts']);
   assert.deepEqual(check({ group: 'other', preempt: false }, { other }), []);
+});
+
+test('a host has one priority for all members of a group', () => {
+  const spec = (vrid: number, a: number | undefined, b: number): VirtualRouterSpec => (
+    { vrid, addresses: [`192.0.2.${vrid}/24`], interface: 'lan', group: 'g', hosts: { a: a === undefined ? {} : { priority: a }, b: { priority: b } } });
+  const paths = (one: VirtualRouterSpec, other: VirtualRouterSpec): readonly string[] =>
+    checkVirtualRouter('one', one, new Map([['other', other]])).map(({ severity, path }) => `${severity} ${path}`);
+  assert.deepEqual(paths(spec(1, 150, 90), spec(2, 254, 90)), ['error /spec/hosts/a/priority'], 'both prefer a, and may not once weights count');
+  assert.deepEqual(paths(spec(1, undefined, 90), spec(2, 150, 80)), ['error /spec/hosts/a', 'error /spec/hosts/b/priority']);
+  assert.deepEqual(paths(spec(1, undefined, 90), spec(2, 100, 90)), []);
+  assert.deepEqual(paths(spec(1, 200, 90), { ...spec(2, 254, 90), group: 'h' }), []);
+});
+
+test('unicast from the address that a host is reached by: is that on the router\'s network?', () => {
+  const near = (host: string): string | undefined => ({ h1: '192.0.2.11', h2: '192.0.2.12' })[host];
+  const odd = (change: Change, of = known): readonly string[] => check({ unicast: true, ...change }, {}, of).map(({ severity, path }) => `${severity} ${path}`);
+  assert.deepEqual(odd({}), ['warning /spec/hosts/h1', 'warning /spec/hosts/h2']);
+  assert.deepEqual(odd({}, near), []);
+  assert.deepEqual(odd({ hosts: { h1: { priority: 9, source: '198.51.100.7' }, h2: { source: '198.51.100.8' } } }), [], 'it is what was wanted');
+  assert.deepEqual(odd({ addresses: ['192.0.2.1'] }), [], 'which network that is nobody says');
+  assert.deepEqual(odd({ addresses: ['198.51.96.1/21'] }), []);
+  assert.deepEqual(odd({ addresses: ['198.51.101.1/24'] }), ['warning /spec/hosts/h1', 'warning /spec/hosts/h2']);
 });
 
 test('without the hosts\' addresses nothing is said about them', () => {

@@ -168,6 +168,39 @@ test('the members of a sync group are Active together or not at all, at every in
   assert.ok(both > 150, `${both} runs ended with somebody Active`);
 });
 
+test('whatever the priorities of a sync group are, and whether or not each host has all of its members, it does not go to and fro', () => {
+  const rank = fc.integer({ min: 1, max: 254 });
+  const part = fc.record({ r: rank, s: rank, weight: fc.constantFrom(0, -50, -100), only: fc.constantFrom('', '', '', 'r', 's') });
+  const member = (name: string, priority: number, weight: number): HostRouter => ({
+    name, identity: '', group: 'g', track: weight === 0 ? [] : [{ key: 'interface:x', weight }],
+    settings: {
+      vrid: 1, version: 3, addresses: [parseIpAddress('192.0.2.254')], priority, interval: ms(20), preempt: true, preemptDelay: ms(0),
+      announce: { count: 2, interval: ms(100) },
+    },
+  });
+  const step = fc.record({ do: fc.constantFrom('start', 'kill', 'stop', 'down', 'up', 'cut', 'split', 'heal', 'nothing'), who, other: who, span });
+  let whole = 0;
+  fc.assert(fc.property(fc.array(part, { minLength: 2, maxLength: 4 }), script(step), seed, (parts, steps, seed) => {
+    const plans = parts.map(({ r, s, weight, only }) => ({
+      routers: [member('r', r, weight), member('s', s, weight)].filter(({ name }) => only === '' || name === only),
+    }));
+    const world = new VrrpWorld(plans, seed, DELAYS);
+    world.attempt(() => {
+      world.startAll();
+      for (const step of steps) world.step(step);
+      world.calm();
+      world.advance(SETTLED);
+      const before = world.transitions;
+      world.advance(5000);
+      assert.equal(world.transitions, before, 'it goes to and fro');
+      if (plans.some(({ routers }) => routers.length < 2)) return;
+      for (const router of ['r', 's']) world.checkStable(router);
+      whole++;
+    });
+  }), { numRuns: 200 });
+  assert.ok(whole > 20, `${whole} runs had all members everywhere`);
+});
+
 test('the same script and seed give the same history', () => {
   fc.assert(fc.property(hosts(preempt), script(rough), seed, (plans, steps, seed) => {
     const [one, two] = [0, 1].map(() => {

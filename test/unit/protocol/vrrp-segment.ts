@@ -184,6 +184,8 @@ export class Segment {
     if (this.evidence && effect.do === 'transition') this.#log(`    ${JSON.stringify(effect.evidence)}`);
     switch (effect.do) {
       case 'send': {
+        // Switches follow the virtual MAC: it is for whoever answers.
+        assert.ok(effect.mac !== 'virtual' || host.holdsAny(router), `${host.name}/${router} turns the switches and has no addresses`);
         const addresses = host.plans.find(({ name }) => name === router)?.settings.addresses ?? [];
         const advert = { from: host.address, priority: effect.priority, interval: effect.interval, addresses };
         for (const to of this.hosts.keys()) if (to !== host.name) this.#send(host.name, to, { what: 'advert', router, advert });
@@ -220,7 +222,7 @@ export class Segment {
 
 function describe(effect: HostEffect): string {
   switch (effect.do) {
-    case 'send': return `send prio=${effect.priority} every=${effect.interval}`;
+    case 'send': return `send prio=${effect.priority} every=${effect.interval}${effect.mac === 'virtual' ? '' : ` mac=${effect.mac}`}`;
     case 'transition': return `${effect.from} → ${effect.to} [${effect.rule}]`;
     case 'note': return `note: ${effect.rule}`;
     case 'duel': return `duel with ${effect.with}, ${effect.won ? 'won' : 'lost'}`;

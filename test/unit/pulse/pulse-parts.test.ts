@@ -7,7 +7,7 @@ import { PlanImpossible } from '../../../src/pulse/errors.ts';
 import { readPlan } from '../../../src/pulse/plan.ts';
 import { refusalRules } from '../../../src/pulse/refusal.ts';
 import { rehearse } from '../../../src/pulse/rehearsal.ts';
-import { sameNetwork } from '../../../src/pulse/seat-kernel.ts';
+import { sameNetwork } from '../../../src/pulse/same-network.ts';
 import { parsePrefix } from '../../../src/pulse/tracking.ts';
 import { parseIpAddress } from '../../../src/wire/ip-address.ts';
 import { MacAddress } from '../../../src/wire/mac-address.ts';
@@ -39,6 +39,8 @@ test('a plan of mixed families, of IPv6 in version 2, or with a text that is no 
   for (const wrong of [
     plan('r', { family: 6 }), plan('r', { version: 2, family: 6, addresses: [{ address: 'fe80::1', prefixLength: 64 }] }), plan('r', { addresses: [] }),
     plan('r', { source: 'x' }), plan('r', { peers: ['fe80::1'] }), plan('r', { track: [{ kind: 'route', route: 'everywhere' }] }),
+    plan('r', { interval: 105 }), plan('r', { interval: 0 }), plan('r', { interval: 40_960 }), plan('r', { version: 2, interval: 1500 }),
+    plan('r', { addresses: [{ address: '192.0.2.1', prefixLength: 33 }] }),
   ]) assert.throws(() => readPlan(wrong), PlanImpossible);
   const { router } = readPlan(plan('r'));
   // What makes it another router, and what does not.

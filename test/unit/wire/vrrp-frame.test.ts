@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ms, seconds } from '../../../src/base/units.ts';
+import { ms } from '../../../src/base/units.ts';
 import { decodeEthernet, encodeEthernet } from '../../../src/wire/ethernet.ts';
 import { parseIpAddress } from '../../../src/wire/ip-address.ts';
 import { decodeIpv4, encodeIpv4 } from '../../../src/wire/ipv4.ts';
@@ -15,7 +15,7 @@ import { EncodeError } from '../../../src/wire/wire.ts';
 import { hex, toHex, u8 } from './arbitraries.ts';
 
 const ip = parseIpAddress;
-const expected: VrrpExpected = { version: 3, minTtl: 255, checksum: 'rfc9568', interval: seconds(1), peers: [] };
+const expected: VrrpExpected = { version: 3, minTtl: 255, checksum: 'rfc9568', peers: [] };
 const decode = (frame: Uint8Array, change: Partial<VrrpExpected> = {}): ReturnType<typeof decodeVrrpFrame> =>
   decodeVrrpFrame(frame, () => ({ ...expected, ...change }));
 

@@ -1,0 +1,1 @@
+export { sameNetwork } from '../wire/same-network.ts';
