@@ -23,6 +23,9 @@ const MAIN_TABLE = 254;
 /** IFA_F_SECONDARY (IPv6: temporary), IFA_F_DADFAILED, IFA_F_TENTATIVE: nothing to send from. */
 const UNFIT = { 4: 0x01, 6: 0x01 | 0x08 | 0x40 } as const;
 
+/** V8 compiles what it has seen some hundreds of times; these take some 5 ms. */
+const ROUNDS = 50;
+
 export class KernelGround implements PulseGround {
   readonly native: Native;
   readonly netns: Netns;
@@ -108,6 +111,11 @@ export class KernelGround implements PulseGround {
     if (wanted === this.#refused) return;
     await runNft(this.#host, refusalRules(addresses));
     this.#refused = wanted;
+  }
+
+  /** Before the first router: what a takeover asks of the kernel, asked in vain. Changes nothing. */
+  rehearse(): void {
+    this.#seats.rehearse(ROUNDS);
   }
 
   clean(): void {

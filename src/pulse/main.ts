@@ -51,9 +51,11 @@ export async function runPulse({ runDir, signal }: PulseOptions): Promise<void> 
     const realtime = native.realtime(PRIORITY);
     log(`begins: ${realtime.scheduling}, memory ${realtime.locked ? 'locked' : 'not locked'}${realtime.because === undefined ? '' : ` (${realtime.because})`}`);
     await rehearse();
+    const ground = new KernelGround(host, formerSettings(runDir));
+    ground.rehearse();
     let server: Awaited<ReturnType<typeof servePulse>> | undefined;
     const pulse = new PulseProcess({
-      ground: new KernelGround(host, formerSettings(runDir)), realtime, pulse: randomBytes(8).toString('hex'), pid, version: ownVersion(), log, tell: (message) => server?.tell(message),
+      ground, realtime, pulse: randomBytes(8).toString('hex'), pid, version: ownVersion(), log, tell: (message) => server?.tell(message),
       heap: ownHeap(),
     });
     server = await servePulse({

@@ -10,18 +10,20 @@ import type { Host } from '../host/host.ts';
 import type { NetworkChange } from '../host/monitor.ts';
 import { KernelRefused } from '../host/netlink.ts';
 import { readSysctl, writeSysctl } from '../host/sysctl.ts';
-import type { IpAddress } from '../wire/ip-address.ts';
+import { type IpAddress, Ipv4Address, Ipv6Address } from '../wire/ip-address.ts';
 import type { MacAddress } from '../wire/mac-address.ts';
 import { Deletions } from './deletions.ts';
 import { PlanImpossible } from './errors.ts';
 import { FormerSettings } from './former-settings.ts';
 import type { Place, Seat } from './ground.ts';
-import { ADDRESS_PROTOCOL, KernelSeat, isMissing } from './kernel-seat.ts';
+import { ADDRESS_PROTOCOL, KernelSeat, type SeatDevice, isMissing } from './kernel-seat.ts';
 import { sameNetwork } from './same-network.ts';
 import { SlowNetlink } from './slow-netlink.ts';
 
 /** Devices that go at once: the others wait for as long. */
 const MOST = 20;
+/** The last index that a device could have. */
+const NOWHERE = 0x7fffffff;
 
 export class SeatMaker {
   readonly #host: Host;
@@ -84,6 +86,26 @@ export class SeatMaker {
         return;
       case 'route':
       case 'neighbour':
+    }
+  }
+
+  /**
+   * Takes played through on a device that there is not, as often as V8 wants to see it: the kernel refuses each, and the first real one
+   * does not pay for what was never run. Changes nothing.
+   */
+  rehearse(rounds: number): void {
+    const parts = { host: this.#host, slow: this.#slow, deletions: this.#deletions, index: NOWHERE, removed: () => undefined };
+    const device: SeatDevice = { make: () => NOWHERE, find: () => ({ index: NOWHERE, up: true }), covers: () => false };
+    for (let round = 0; round < rounds; round++) {
+      for (const address of [Ipv4Address.parse('192.0.2.1'), Ipv6Address.parse('2001:db8::1')]) {
+        for (const seat of [new KernelSeat(parts), new KernelSeat({ ...parts, device })]) {
+          try {
+            seat.take([{ address, prefixLength: 24 }]);
+          } catch (error) {
+            if (!(error instanceof KernelRefused)) throw error;
+          }
+        }
+      }
     }
   }
 
