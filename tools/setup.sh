@@ -227,4 +227,4 @@ if [ "$level" = host ]; then
   exit 0
 fi
 lab
-[ "$level" != all ] || packages procps strace iputils-ping
+[ "$level" != all ] || packages procps strace iputils-ping iputils-arping

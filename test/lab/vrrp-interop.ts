@@ -182,7 +182,14 @@ function onTheWire(watch: VrrpWatch, vrids: readonly Vrid[]): void {
     const mac = `00005e000${family === 4 ? 1 : 2}${vrid.toString(16).padStart(2, '0')}`;
     for (const a of watch.adverts.filter((advert) => advert.vrid === vrid && advert.direction === 'from')) {
       assert.deepEqual({ family: a.family, version: a.version, interval: a.interval, ttl: a.ttl }, { family, version, interval, ttl: 255 }, `${v.name}: an advert of ${a.router}`);
-      if (!v.unicast) assert.equal(a.sourceMac === mac, virtualMac, `${v.name}: the source MAC of ${a.router} is ${a.sourceMac}`);
+      if (!v.unicast && !virtualMac) assert.notEqual(a.sourceMac, mac, `${v.name}: the source MAC of ${a.router}`);
+    }
+    if (v.unicast || !virtualMac) continue;
+    // Who has released speaks by its own MAC: what it still says to the other, once for each of its adverts, must not turn the switches.
+    const spoken = watch.adverts.filter((advert) => advert.vrid === vrid && advert.direction === 'from' && advert.priority > 0);
+    for (const [i, a] of spoken.entries()) {
+      if (a.sourceMac === mac) continue;
+      assert.equal(spoken.slice(0, i).findLast(({ sourceMac }) => sourceMac === mac)?.router === a.router, false, `${v.name}: ${a.router} is Active and speaks by ${a.sourceMac}`);
     }
   }
 }

@@ -8,7 +8,7 @@ import { type TestContext, describe, it } from 'node:test';
 
 const NEW_QEMU = '1:10.0.2';
 const OLD_QEMU = '1:7.2';
-const ALL = 'gcc libc6-dev iproute2 nftables busybox-static cpio xz-utils keepalived frr procps strace iputils-ping';
+const ALL = 'gcc libc6-dev iproute2 nftables busybox-static cpio xz-utils keepalived frr procps strace iputils-ping iputils-arping';
 
 interface Machine {
   /** Installed packages with their versions; the others are absent. */
@@ -104,7 +104,7 @@ describe('tools/setup.sh', () => {
   it('asks only for what the level needs', (t) => {
     assert.deepEqual(setup(t, 'npm', { installed: {} }).calls, []);
     assert.deepEqual(setup(t, 'native', { installed: {} }).calls, ['update -qq', 'install gcc libc6-dev']);
-    const { procps: _procps, strace: _strace, 'iputils-ping': _ping, ...installed } = complete;
+    const { procps: _procps, strace: _strace, 'iputils-ping': _ping, 'iputils-arping': _arping, ...installed } = complete;
     assert.deepEqual(setup(t, 'lab', { installed }).calls, []);
   });
 
