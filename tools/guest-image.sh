@@ -28,9 +28,9 @@ shared="$source/stream.c $source/loop.c"
 # shellcheck disable=SC2086 # a list of files
 compile -static -pthread -o "$work/godwit-guest" "$source/guest.c" "$source/services.c" "$source/load.c" $shared
 # shellcheck disable=SC2086
-compile -static -o "$work/godwit-probe" "$source/probe.c" "$source/probe-tcp.c" $shared
+compile -static -o "$work/godwit-probe" "$source/probe.c" "$source/probe-tcp.c" "$source/client.c" $shared
 # shellcheck disable=SC2086
-compile -static -o "$work/godwit-flow" "$source/flow.c" $shared
+compile -static -o "$work/godwit-flow" "$source/flow.c" "$source/client.c" $shared
 
 # Each needs those before it.
 modules='virtio/virtio_ring virtio/virtio virtio/virtio_pci_modern_dev virtio/virtio_pci_legacy_dev virtio/virtio_pci

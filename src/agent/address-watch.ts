@@ -24,7 +24,7 @@ import { type AddressFact, addressFacts } from '../protocol/address-fact.ts';
 import { AddressRegistry, type DeclaredAddress, type Where } from '../protocol/address-registry.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
 import { permitted } from '../wire/link-local.ts';
-import { MacAddress } from '../wire/mac-address.ts';
+import { virtualRouterMac } from '../wire/vrrp.ts';
 import { AddressProbes } from './address-probes.ts';
 import type { Ear, Ears } from './neighbour-ears.ts';
 
@@ -204,8 +204,7 @@ export class AddressWatch {
     return this.#plans.flatMap(({ name: router, device, vrid, family, virtualMac, addresses }) =>
       [...networks].filter(([, bridge]) => bridge === device).flatMap(([network]) => addresses.map(({ address }): DeclaredAddress => ({
         network, address: parseIpAddress(address), router,
-        // RFC 9568 §7.3
-        ...(virtualMac ? { mac: MacAddress.of(Uint8Array.of(0, 0, 0x5e, 0, family === 4 ? 1 : 2, vrid)) } : {}),
+        ...(virtualMac ? { mac: virtualRouterMac(family, vrid) } : {}),
       }))));
   }
 

@@ -1,9 +1,9 @@
 /** A host's part in virtual routers, on the real thing: its pulse, its trackers and its hooks. */
+import manifest from '../../package.json' with { type: 'json' };
 import type { Log } from '../base/log.ts';
 import type { Disk } from '../host/disk.ts';
 import type { Host } from '../host/host.ts';
 import { systemClock } from '../native/system-clock.ts';
-import { ownVersion } from '../pulse/version.ts';
 import type { Routers } from './agent-process.ts';
 import { Notifier } from './notifier.ts';
 import { kernelPulses } from './pulses.ts';
@@ -24,7 +24,7 @@ export function keepRouters({ host, disk, runDir, scripts, log, changed }: Route
   const run = scriptsOf(scripts);
   const notifier = new Notifier(run, log);
   const keeper = new RouterKeeper({
-    version: ownVersion(), pulses: kernelPulses(host, runDir, log), disk, clock: systemClock, log, changed,
+    version: manifest.version, pulses: kernelPulses(host, runDir, log), disk, clock: systemClock, log, changed,
     tracks: (news) => new TrackRunner({ clock: systemClock, log, run, processes: procProcesses, changed: news }),
     notify: (script, transition) => notifier.notify(script, transition),
   });

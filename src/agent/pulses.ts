@@ -4,7 +4,7 @@ import type { Host } from '../host/host.ts';
 import { takeBack } from '../pulse/farewell.ts';
 import { type RunningPulse, findPulse, startPulse } from '../pulse/pulse-spawn.ts';
 import { formerSettings } from '../pulse/socket-path.ts';
-import type { PulseLink, Pulses } from './router-keeper.ts';
+import type { PulseLink, Pulses } from './pulse-link.ts';
 
 /** Its socket, lock and log are in `runDir`. */
 export function kernelPulses(host: Host, runDir: string, log: Log): Pulses {

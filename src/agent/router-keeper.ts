@@ -2,45 +2,16 @@
  * The agent's side of virtual routers: what is wanted lies on this host's disk, so that they come up without the server; the pulse is
  * started, told and heard; when it dies, what it held is taken back at once and it is started anew.
  */
-import { Type } from 'typebox';
-import { Compile } from 'typebox/compile';
 import { formatError } from '../base/error.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { ms, seconds } from '../base/units.ts';
 import type { Disk } from '../host/disk.ts';
 import type { RouterPlan, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
-import type { PulseCommand, PulseMessage } from '../pulse/pulse-protocol.ts';
+import type { PulseMessage } from '../pulse/pulse-protocol.ts';
+import type { PulseLink, Pulses } from './pulse-link.ts';
+import { RouterFiles } from './router-files.ts';
 import { TransitionBook } from './transition-book.ts';
-
-/** A connection to this host's pulse. */
-export interface PulseLink {
-  /** False: it ran before this agent asked for one. */
-  readonly started: boolean;
-  /** Never throws: what cannot be sent is told anew on the next connection. */
-  send(command: PulseCommand): void;
-  /** From the first message on; only one listener. */
-  onMessage(listener: (message: PulseMessage) => void): void;
-  /** Resolves when the connection is gone, whoever ended it. */
-  readonly closed: Promise<void>;
-  /** Resolves when the process itself is gone. */
-  readonly exited: Promise<void>;
-  close(): void;
-  /** Ends the process as it is; it may be another one's by now only where it is gone already. */
-  kill(): void;
-}
-
-export interface Pulses {
-  /** The pulse of this host, started if none runs. */
-  attach(): Promise<PulseLink>;
-  /** The one that runs, if one does. */
-  find(): Promise<PulseLink | undefined>;
-  /**
-   * None runs: removes from this host whatever a dead one left, and tells the others of `active` (priority 0) that this host is gone
-   * from there.
-   */
-  takeBack(active: readonly RouterPlan[]): Promise<void>;
-}
 
 export interface Tracks {
   /** What these hang on, and no more. */
@@ -65,16 +36,13 @@ export interface RouterKeeperParts {
   readonly notify: (script: string, transition: RouterTransition) => void;
 }
 
-const WANTED = 'routers.json';
-const UNTOLD = 'transitions.json';
 /** Looks, a second apart, that a pulse says nothing in between: then nothing is known of it; and then it is ended. */
 const SILENT = { unknown: 3, end: 10 } as const;
 const AGAIN = { first: ms(100), longest: seconds(5) } as const;
 
-const wantedCheck = Compile(Type.Object({ version: Type.Literal(1), routers: Type.Array(Type.Unsafe<RouterPlan>({ type: 'object' })) }));
-
 export class RouterKeeper {
   readonly #parts: RouterKeeperParts;
+  readonly #files: RouterFiles;
   readonly #tracks: Tracks;
   readonly #closing = new AbortController();
   readonly #done: Promise<void>;
@@ -96,9 +64,10 @@ export class RouterKeeper {
 
   constructor(parts: RouterKeeperParts) {
     this.#parts = parts;
-    this.#plans = this.#readWanted();
+    this.#files = new RouterFiles(parts.disk, parts.log);
+    this.#plans = this.#files.wanted();
     this.#book = new TransitionBook({
-      read: () => this.#read(UNTOLD), write: (value) => this.#write(UNTOLD, value),
+      read: () => this.#files.untold(), write: (value) => this.#files.writeUntold(value),
       written: (pulse, sequence) => pulse === this.#pulse && this.#link?.send({ kind: 'seen', sequence }),
     });
     // What they find before there is a pulse is among its first words.
@@ -114,7 +83,7 @@ export class RouterKeeper {
     for (const { name } of plans) this.#leaving.delete(name);
     this.#plans = plans;
     // In force all the same when it cannot be written: it is wanted anew with every start of the agent that reaches the server.
-    this.#write(WANTED, { version: 1, routers: plans });
+    this.#files.writeWanted(plans);
     this.#refused.clear();
     this.#tracks.want(plans);
     this.#link?.send({ kind: 'routers', routers: plans });
@@ -304,33 +273,5 @@ export class RouterKeeper {
       if (to === 'initialize') this.#leaving.delete(router);
     }
     this.#parts.changed();
-  }
-
-  /** Nothing is wanted where nothing was ever written down. */
-  #readWanted(): readonly RouterPlan[] | undefined {
-    if (!this.#parts.disk.read(WANTED)) return [];
-    const value = this.#read(WANTED);
-    if (wantedCheck.Check(value)) return value.routers;
-    this.#parts.log.error({ path: WANTED }, 'What virtual routers are wanted is not known: those that run are left as they are until the server says');
-    return undefined;
-  }
-
-  #read(path: string): unknown {
-    const data = this.#parts.disk.read(path);
-    if (!data) return undefined;
-    try {
-      return JSON.parse(new TextDecoder().decode(data));
-    } catch (error) {
-      this.#parts.log.error({ path, error: formatError(error) }, 'A file of the agent\'s state directory could not be read; it is passed over');
-      return undefined;
-    }
-  }
-
-  #write(path: string, value: unknown): void {
-    try {
-      this.#parts.disk.write(path, new TextEncoder().encode(`${JSON.stringify(value)}\n`));
-    } catch (error) {
-      this.#parts.log.warn({ path, error: formatError(error) }, 'What virtual routers are wanted, or did, could not be written down');
-    }
   }
 }

@@ -7,6 +7,8 @@ import type { Milliseconds } from '../base/units.ts';
 
 /** Characters of its complaints that are kept. */
 const WORDS = 500;
+/** ms: its words may come in after its end; what it left running in the background may hold them open for ever. */
+const GRACE = 100;
 
 /** It was not run, or did not do what it was for; the text says which. */
 export class ScriptFailed extends GodwitError {
@@ -31,6 +33,7 @@ export const scriptsOf = (directory: string): RunScript => async (name, args, ti
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(0, WORDS);
   });
+  const said = new Promise<void>((resolve) => void child.stderr.once('close', resolve));
   let late = false;
   const kill = (): void => {
     if (child.pid === undefined || child.exitCode !== null) return;
@@ -40,6 +43,7 @@ export const scriptsOf = (directory: string): RunScript => async (name, args, ti
       // It has ended meanwhile.
     }
   };
+  let grace: NodeJS.Timeout | undefined;
   const timer = setTimeout(() => {
     late = true;
     kill();
@@ -52,9 +56,11 @@ export const scriptsOf = (directory: string): RunScript => async (name, args, ti
       child.once('exit', (exit, by) => resolve(exit ?? by ?? 'unknown'));
     });
     if (late) throw new ScriptFailed(`${path} did not end within ${timeout} ms and was killed`);
+    if (code !== 0) await Promise.race([said, new Promise<void>((resolve) => void (grace = setTimeout(resolve, GRACE)))]);
     if (code !== 0) throw new ScriptFailed(`${path} ended with ${code}${words.trim() === '' ? '' : `: ${words.trim()}`}`);
   } finally {
     clearTimeout(timer);
+    clearTimeout(grace);
     signal?.removeEventListener('abort', kill);
     child.stderr.destroy();
   }

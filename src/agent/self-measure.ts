@@ -1,13 +1,11 @@
 /** What the agent itself costs its host, and how late it is. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import manifest from '../../package.json' with { type: 'json' };
 import type { HostStatus } from '../model/host.ts';
 
 /** ms: often enough to see a stall that matters, seldom enough to cost nothing. */
 const TICK = 100;
 
 export class SelfMeasure {
-  readonly #version = versionOf();
   readonly #tick: NodeJS.Timeout;
   #due = performance.now() + TICK;
   #latest = 0;
@@ -22,7 +20,7 @@ export class SelfMeasure {
     const lateness = Math.max(this.#latest, performance.now() - this.#due);
     this.#latest = 0;
     return {
-      version: this.#version, cpuTime: Math.round((user + system) / 1000), residentMemory: process.memoryUsage.rss(),
+      version: manifest.version, cpuTime: Math.round((user + system) / 1000), residentMemory: process.memoryUsage.rss(),
       lateness: Math.max(0, Math.round(lateness * 10) / 10),
     };
   }
@@ -36,9 +34,4 @@ export class SelfMeasure {
     this.#latest = Math.max(this.#latest, now - this.#due);
     this.#due = now + TICK;
   }
-}
-
-function versionOf(): string {
-  const manifest: unknown = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown';
 }

@@ -1,13 +1,13 @@
 /** AddressesReport (agent-protocol.ts) as a schema. */
 import { Type } from 'typebox';
 import { Name } from '../model/resource.ts';
+import { oneOf } from './one-of.ts';
 
 const Mac = Type.String({ pattern: '^[0-9a-f]{2}(:[0-9a-f]{2}){5}$' });
 const Address = Type.String({ pattern: '^[0-9a-f.:]{2,45}$' });
 const Word = Type.String({ maxLength: 64 });
 const Span = Type.Number();
 const Index = Type.Integer({ minimum: 0, maximum: 64 });
-const oneOf = <const T extends readonly string[]>(words: T) => Type.Unsafe<T[number]>({ type: 'string', enum: words });
 
 const Sighting = Type.Object({
   network: Name, address: Address,

@@ -5,12 +5,12 @@ import type { Receipt } from '../model/move.ts';
 import { Name } from '../model/resource.ts';
 import { AddressesReportSchema } from './address-schemas.ts';
 import type { AgentReport } from './agent-protocol.ts';
+import { oneOf } from './one-of.ts';
 import { RouterStatusSchema, RouterTransitionSchema } from './router-schemas.ts';
 
 const Text = Type.String({ maxLength: 8192 });
 const Short = Type.String({ maxLength: 256 });
 const Amount = Type.Number({ minimum: 0 });
-const oneOf = <const T extends readonly string[]>(words: T) => Type.Unsafe<T[number]>({ type: 'string', enum: words });
 
 const Role = oneOf(['source', 'destination'] as const);
 // A newer agent may say more than this server knows: additional properties are let through.

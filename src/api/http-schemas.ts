@@ -13,7 +13,7 @@ const AnyName = Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,78}[a-z0-9])?$' })
 export const NameParameter = Type.Object({ name: AnyName }, closed);
 export type NameParameter = Static<typeof NameParameter>;
 /** Of an address: NETWORK/ADDRESS, in one piece of the path (`web%2F10.1.0.5`). */
-export const AddressParameter = Type.Object({ name: Type.String({ pattern: '^[^/]{1,40}/[0-9a-f.:]{2,45}$' }) }, closed);
+export const AddressParameter = Type.Object({ name: Type.String({ minLength: 1, maxLength: 90 }) }, closed);
 
 const Flag = Type.Union([Type.Literal('true'), Type.Literal('false')]);
 export const ListQuery = Type.Object(

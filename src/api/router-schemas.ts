@@ -1,14 +1,16 @@
 /** What agents say of virtual routers (model/virtual-router.ts), as schemas. A newer agent may say more. */
 import { Type } from 'typebox';
 import { Name } from '../model/resource.ts';
+import { oneOf } from './one-of.ts';
 
 const Text = Type.String({ maxLength: 8192 });
 const Short = Type.String({ maxLength: 256 });
 const Count = Type.Integer({ minimum: 0 });
+/** By reason. */
+const Counts = Type.Record(Type.String({ maxLength: 64 }), Count, { maxProperties: 64 });
 /** ms */
 const Span = Type.Number({ minimum: 0 });
 const Priority = Type.Integer({ minimum: 0, maximum: 255 });
-const oneOf = <const T extends readonly string[]>(words: T) => Type.Unsafe<T[number]>({ type: 'string', enum: words });
 const State = oneOf(['initialize', 'fault', 'backup', 'active'] as const);
 
 export const RouterTransitionSchema = Type.Object({
@@ -41,9 +43,7 @@ export const RouterStatusSchema = Type.Object({
   differences: Type.Array(Text, { maxItems: 64 }),
   // `undefined` does not travel as JSON: not known is not there.
   tracks: Type.Array(Type.Object({ what: Short, up: Type.Optional(Type.Boolean()), weight: Type.Optional(Type.Integer()) }), { maxItems: 64 }),
-  counters: Type.Object({
-    sent: Count, received: Count, dropped: Type.Record(Type.String({ maxLength: 64 }), Count, { maxProperties: 64 }), transitions: Count,
-  }),
+  counters: Type.Object({ sent: Count, received: Count, dropped: Counts, unsent: Type.Optional(Counts), transitions: Count }),
   duels: Type.Object({ count: Count, lastHealed: Type.Optional(Span) }),
   timing: Type.Object({
     scheduling: oneOf(['realtime', 'nice', 'ordinary'] as const), because: Type.Optional(Text),

@@ -2,15 +2,16 @@
 import type { AnyResource, ResourceOf } from '../api/api.ts';
 import { announcePolicy, movePolicy, silentAfter } from '../model/cluster-policy.ts';
 import { hostDefaults } from '../model/host.ts';
+import { kindOfNetwork } from '../model/network.ts';
 import { unreachable } from '../base/error.ts';
 import { addressSections, seenColumns } from './address-description.ts';
 import { reference } from './kinds.ts';
 import { outcomeOf } from './migration-outcome.ts';
-import { migrationState } from './resource-table.ts';
+import { migrationState, networkGateways } from './resource-table.ts';
 import { routerSections } from './router-description.ts';
 import { type Section, ago, commas, fields, labels, tableOrNone } from './section.ts';
 import { left, right } from './table.ts';
-import { formatBytes, formatMs, formatRate, wrap } from './text.ts';
+import { count, formatBytes, formatMs, formatRate, wrap } from './text.ts';
 
 /** Of the resource alone; `now` in ms since the epoch. */
 export function sectionsOf(resource: AnyResource, now: number): Section[] {
@@ -57,12 +58,18 @@ function host(h: ResourceOf['Host'], now: number): Section[] {
   ];
 }
 
-const network = (n: ResourceOf['Network']): Section[] =>
-  [{
+function network(n: ResourceOf['Network']): Section[] {
+  const { bridge, mtu = 1500, guard } = n.spec;
+  const made = kindOfNetwork(n.name, n.spec);
+  return [{
     lines: fields([
-      ['Name', n.name], ['Labels', labels(n)], ['Bridge', n.spec.bridge], ['MTU', n.spec.mtu ?? 1500], ['Gateway', n.spec.gateway],
+      ['Name', n.name], ['Labels', labels(n)], ['Kind', made.kind], ['Bridge', made.kind === 'bridge' ? bridge : `${bridge}, made by Godwit`], ['MTU', mtu],
+      ['Gateway', networkGateways(n).join(', ')], ['Gateway MAC', made.kind === 'routed' ? made.mac.toString() : undefined],
+      ['VNI', made.kind === 'vxlan' ? `${made.vni}, UDP port ${made.port}` : undefined],
+      ['Guard', guard ? 'of every NIC that does not say otherwise' : undefined],
     ]),
   }];
+}
 
 function vm(v: ResourceOf['Vm'], now: number): Section[] {
   const { spec, status: s } = v;
@@ -136,7 +143,7 @@ function policy({ name, spec }: ResourceOf['Policy']): Section[] {
         ['Last pass', `${formatMs(moves.lastPass)}; ${formatMs(moves.lastPassLate)} after ${formatMs(moves.patience)}`],
         ['Longest copy', formatMs(moves.maxCopy)],
         ['Longest pause', formatMs(moves.maxPause)], ['Longest emptying', formatMs(moves.maxEmptying)],
-        ['Announced', announce.count === 0 ? 'by the move alone' : `again ${announce.count} times after a move, the first after ${formatMs(announce.interval)}, the gaps doubled`],
+        ['Announced', announce.count === 0 ? 'by the move alone' : `again ${count(announce.count, 'time')} after a move, the first after ${formatMs(announce.interval)}, the gaps doubled`],
         ['Drain', `until ${formatMs(moves.quiet)} without a frame, at most ${formatMs(moves.maxDrain)}`],
         ['Moves of one VM', `${moves.movesPerVm} in 3 minutes`],
       ]),

@@ -26,13 +26,15 @@ const byWord = new Map<string, Kind>(kinds.flatMap((kind) => {
   return [singular, plural, ...short].map((word): [string, Kind] => [word, kind]);
 }));
 
+/** `hosts, networks, …` */
+export const allKinds = kinds.map((kind) => kindWords[kind].plural).join(', ');
+
 /** Throws CLI_USAGE. */
 export function parseKind(word: string): Kind {
   const kind = byWord.get(word.toLowerCase());
   if (kind) return kind;
   const meant = nearest(word, byWord.keys());
-  const plurals = kinds.map((kind) => kindWords[kind].plural).join(', ');
-  const instead = meant === undefined ? `name one of ${plurals}` : `did you mean ${meant}?`;
+  const instead = meant === undefined ? `name one of ${allKinds}` : `did you mean ${meant}?`;
   throw usageError(`There is no kind ${JSON.stringify(word)}: ${instead}`);
 }
 

@@ -5,7 +5,7 @@ import { exitCodeOf, printError } from './cli-error.ts';
 import { type Daemons, defaultPort, defaultRunDir, defaultStateDir } from './daemon-options.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-code.ts';
 import { type Io, say } from './io.ts';
-import { parseTarget } from './kinds.ts';
+import { allKinds, parseTarget } from './kinds.ts';
 import { type OutputFormat, parseFormat, parseSelector } from './output-format.ts';
 import { type LocationOptions, type ServerLocation, defaultSocket, locateServer } from './server-address.ts';
 
@@ -89,8 +89,8 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
       else await ask((api) => checkConfig(api, io, files));
     });
 
-  program.command('get').description('list hosts, networks, vms, routers, migrations, events or policies')
-    .argument('<kind>').argument('[name]')
+  program.command('get').description('list all of a kind, or one')
+    .argument('<kind>', allKinds).argument('[name]', 'of one; KIND/NAME is the same')
     .option('-o, --output <format>', 'table, wide, json or yaml', 'table')
     .option('-l, --selector <key=value>', 'only those with this label', gather, [])
     .option('-w, --watch', 'go on with every change, until Ctrl-C')
@@ -108,14 +108,14 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
     });
 
   program.command('describe').description('everything about one thing; of a migration also its receipt')
-    .argument('<kind>').argument('[name]')
+    .argument('<kind>', allKinds).argument('[name]', 'of one; KIND/NAME is the same')
     .action(async (kind: string, name?: string) => {
       const target = parseTarget(kind, name);
       await ask(async (api) => (await import('./command-describe.ts')).describe(api, io, target));
     });
 
   program.command('delete').description('delete one thing; a VM is stopped first')
-    .argument('<kind>').argument('[name]')
+    .argument('<kind>', allKinds).argument('[name]', 'of one; KIND/NAME is the same')
     .action(async (kind: string, name?: string) => {
       const target = parseTarget(kind, name);
       await ask(async (api) => (await import('./command-delete.ts')).remove(api, io, target));

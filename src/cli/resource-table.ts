@@ -1,6 +1,7 @@
 /** The columns of `get`, per kind; `-o wide` has more of them. */
 import type { ResourceOf } from '../api/api.ts';
 import { movePolicy, silentAfter } from '../model/cluster-policy.ts';
+import { kindOfNetwork } from '../model/network.ts';
 import type { Kind } from '../model/resource.ts';
 import { routerDefaults } from '../model/virtual-router.ts';
 import { formatAge } from './age.ts';
@@ -41,6 +42,9 @@ export function migrationReason({ status }: ResourceOf['Migration']): string | u
   return end ? undefined : status?.reason ?? status?.progress?.slow;
 }
 
+/** As declared: a routed network has several, with their prefix lengths. */
+export const networkGateways = ({ spec }: ResourceOf['Network']): readonly string[] => spec.routed?.gateways ?? (spec.gateway === undefined ? [] : [spec.gateway]);
+
 const holdersOf = ({ status }: ResourceOf['Address']) => status?.holders ?? [];
 function lastSeen(address: ResourceOf['Address']): number | undefined {
   const seen = holdersOf(address).flatMap(({ last }) => last ?? []);
@@ -57,8 +61,8 @@ const columns: { readonly [K in Kind]: readonly ResourceColumn<ResourceOf[K]>[] 
     wide('BRIDGES', (h) => joined(Object.keys(h.status?.bridges ?? {}))), wide('CPU', (h) => h.status?.cpu),
   ],
   Network: [
-    col('NAME', (n) => n.name), col('BRIDGE', (n) => n.spec.bridge), num('MTU', (n) => n.spec.mtu ?? 1500),
-    col('GATEWAY', (n) => n.spec.gateway),
+    col('NAME', (n) => n.name), col('KIND', (n) => kindOfNetwork(n.name, n.spec).kind), col('BRIDGE', (n) => n.spec.bridge),
+    num('MTU', (n) => n.spec.mtu ?? 1500), col('GATEWAY', (n) => joined(networkGateways(n))),
   ],
   Vm: [
     col('NAME', (v) => v.name), col('STATE', (v) => v.status?.state), col('HOST', (v) => v.status?.placement?.host),

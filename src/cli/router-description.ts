@@ -2,6 +2,7 @@
 import type { ResourceOf } from '../api/api.ts';
 import { parseDuration } from '../model/quantity.ts';
 import { type ShownRouterStatus, routerDefaults } from '../model/virtual-router.ts';
+import { virtualRouterMac } from '../wire/vrrp.ts';
 import { formatAge } from './age.ts';
 import { routerInterval, routerState } from './router-state.ts';
 import { type Section, ago, commas, fields, labels, tableOrNone } from './section.ts';
@@ -28,7 +29,7 @@ export function routerSections(router: Router, now: number): Section[] {
       lines: fields([
         ['Name', router.name], ['Labels', labels(router)], ['State', `${word}: ${text}`], ['Since', ago(since, now)],
         ['VRID', `${spec.vrid}, IPv${family}, VRRP version ${spec.version ?? routerDefaults.version}`], ['Addresses', commas(spec.addresses)],
-        ['MAC', spec.virtualMac ?? routerDefaults.virtualMac ? virtualMac(family, spec.vrid) : "the Active host's own"],
+        ['MAC', spec.virtualMac ?? routerDefaults.virtualMac ? virtualRouterMac(family, spec.vrid).toString() : "the Active host's own"],
         ['Interval', formatMs(routerInterval(router))],
         ['Preempts', spec.preempt ?? routerDefaults.preempt ? `yes${delay > 0 ? `, after ${formatMs(delay)}` : ''}` : 'no'],
         ['Adverts', spec.unicast ?? routerDefaults.unicast ? `unicast${peers}` : 'multicast'],
@@ -54,24 +55,28 @@ function row(name: string, s: ShownRouterStatus | undefined, priority: number, n
 
 function host(s: ShownRouterStatus, now: number): string[] {
   const { timing, counters, duels, active } = s;
-  const dropped = Object.entries(counters.dropped).filter(([, n]) => n > 0);
-  const total = dropped.reduce((sum, [, n]) => sum + n, 0);
   const healed = duels.lastHealed === undefined ? 'the last has not been seen to heal here' : `the last healed after ${formatMs(duels.lastHealed)}`;
   const late = `median ${formatFine(timing.median)}, p99 ${formatFine(timing.p99)}, worst ${formatFine(timing.worst)}`;
-  const drops = total === 0 ? 'none dropped' : `${total} dropped (${dropped.map(([reason, n]) => `${reason} ${n}`).join(', ')})`;
+  const unsent = byReason(counters.unsent ?? {}, 'could not be sent');
   return fields([
     ['State', s.state], ['Since', ago(s.since, now)], ['Why', s.reason],
     ['Priority', s.effectivePriority === s.priority ? s.priority : `${s.effectivePriority}: ${s.priority} as declared, the rest by what it tracks`],
     ['Interval', intervalOf(s)],
     ['Hears', active && `${active.address}: priority ${active.priority}, every ${formatMs(active.interval)}, ${CHECKSUMS[active.checksum]}`],
     ['Differs', s.differences.join('; ')], ['Tracks', s.tracks.map(trackOf).join('; ')],
-    ['Adverts', `${counters.sent} sent, ${counters.received} received, ${drops}`],
+    ['Adverts', `${counters.sent} sent${unsent === undefined ? '' : `, ${unsent}`}, ${counters.received} received, ${byReason(counters.dropped, 'dropped') ?? 'none dropped'}`],
     ['Changed', `${count(counters.transitions, 'time')} since its pulse was started`],
     ['Two Actives', duels.count === 0 ? undefined : `${count(duels.count, 'time')}; ${healed}`],
     ['Scheduling', `${SCHEDULING[timing.scheduling]}${timing.because === undefined ? '' : `: ${timing.because}`}`],
     ['Ticks late', timing.ticks === 0 ? 'none measured in the last minute' : `${late}, of ${timing.ticks} in the last minute`],
     ['Can hold', `${formatMs(timing.smallestInterval)} and longer`],
   ]);
+}
+
+/** `4 dropped (checksum 3, ttl 1)`; undefined when there was none. */
+function byReason(counts: Readonly<Record<string, number>>, what: string): string | undefined {
+  const some = Object.entries(counts).filter(([, n]) => n > 0);
+  return some.length === 0 ? undefined : `${some.reduce((sum, [, n]) => sum + n, 0)} ${what} (${some.map(([reason, n]) => `${reason} ${n}`).join(', ')})`;
 }
 
 function intervalOf({ interval, effectiveInterval, timing }: ShownRouterStatus): string {
@@ -84,6 +89,3 @@ function trackOf({ what, up, weight }: ShownRouterStatus['tracks'][number]): str
   const effect = weight === undefined ? '' : ` (${weight > 0 ? '+' : ''}${weight})`;
   return `${what} ${up === undefined ? 'not known' : up ? 'up' : 'down'}${effect}`;
 }
-
-/** RFC 9568 §7.3. */
-const virtualMac = (family: 4 | 6, vrid: number): string => `00:00:5e:00:0${family === 4 ? 1 : 2}:${vrid.toString(16).padStart(2, '0')}`;

@@ -8,6 +8,7 @@ import type { Clock } from '../base/clock.ts';
 import { type AddressHolder, type AddressSighting, addressName } from '../model/address.ts';
 import { SIGHT_AGE } from '../protocol/address-registry.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
+import { virtualRouterMac } from '../wire/vrrp.ts';
 import { conflictText, openConflicts } from './address-conflicts.ts';
 import type { View } from './draft.ts';
 import type { Liveness } from './liveness.ts';
@@ -107,7 +108,7 @@ function recordsOf(view: View, live: Liveness, now: number): Map<string, Address
   return new Map([...all].map(([name, { network, address, holders }]) => {
     const sorted = [...holders.values()].map((holder): AddressHolder => ({ ...holder, seenBy: holder.seenBy.toSorted() }))
       .sort((a, b) => rank(b) - rank(a) || (b.last ?? 0) - (a.last ?? 0));
-    const disputes = (conflicts.get(name) ?? []).map((conflict) => conflictText(view, conflict));
+    const disputes = (conflicts.get(name) ?? []).map((conflict) => conflictText(view, nics, conflict));
     return [name, { spec: { network, address }, status: { holders: sorted, conflicts: disputes } }];
   }));
 }
@@ -139,7 +140,7 @@ function* declared(view: View): Generator<Declared> {
     for (const device of devices) {
       for (const cidr of spec.addresses) {
         const address = plain(cidr.replace(/\/.*/, ''));
-        const mac = spec.virtualMac === false ? {} : { mac: virtualMac(spec.vrid, address) };
+        const mac = spec.virtualMac === false ? {} : { mac: virtualRouterMac(address.includes(':') ? 6 : 4, spec.vrid).toString() };
         const at = host === undefined || more.length > 0 ? {} : { host };
         const holder: Holder = { ...mac, router, ...at, evidence: 'declared', seenBy: [] };
         yield { network: bridges.get(device) ?? device, address, key: holder.mac ?? router, holder };
@@ -147,9 +148,6 @@ function* declared(view: View): Generator<Declared> {
     }
   }
 }
-
-/** RFC 9568 §7.3 */
-const virtualMac = (vrid: number, address: string): string => `00:00:5e:00:0${address.includes(':') ? 2 : 1}:${vrid.toString(16).padStart(2, '0')}`;
 
 /** Equal addresses have equal texts once parsed; what is declared was checked. */
 function plain(text: string): string {

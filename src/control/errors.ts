@@ -6,7 +6,8 @@ import type { Kind } from '../model/resource.ts';
 
 /** `known`: the names of those there are. */
 export function notFound(kind: Kind, name: string, known: readonly string[] = []): ApiError {
-  const meant = nearest(name, known);
+  // Of an address, without its network, too.
+  const meant = (kind === 'Address' ? known.find((other) => other.endsWith(`/${name}`)) : undefined) ?? nearest(name, known);
   const look = `\`godwit get ${plurals[kind]}\` shows those there are`;
   return new ApiError(404, 'CONTROL_NOT_FOUND', `There is no ${kind} ${name}: ${meant === undefined ? '' : `did you mean ${meant}? `}${look}`);
 }
@@ -14,7 +15,8 @@ export const invalid = (faults: readonly Fault[]): ApiError =>
   new ApiError(400, 'CONTROL_INVALID', `Nothing was applied: ${faults.length === 1 ? 'one fault' : `${faults.length} faults`}. ${faults.map((f) => `${f.path}: ${f.message}`).join('; ')}`, { faults });
 export const inUse = (kind: Kind, name: string, by: string): ApiError =>
   new ApiError(409, 'CONTROL_IN_USE', `${kind} ${name} cannot be deleted: ${by}`);
-export const undeletable = (kind: Kind): ApiError => new ApiError(405, 'CONTROL_NOT_DELETABLE', `A ${kind} cannot be deleted: the oldest go by themselves`);
+export const undeletable = (kind: 'Event' | 'Address'): ApiError =>
+  new ApiError(405, 'CONTROL_NOT_DELETABLE', kind === 'Event' ? 'Events cannot be deleted: the oldest go by themselves' : 'Addresses cannot be deleted: each is there as long as it is declared or seen');
 
 export const sameHost = (vm: string, host: string): ApiError =>
   new ApiError(409, 'CONTROL_SAME_HOST', `${vm} runs on ${host} already: name another host`);

@@ -95,15 +95,20 @@ function tellContest(draft: Draft, name: string, router: RouterRecord, { live, a
   tell('info', 'RouterSettled', `${name}: ${who}`);
 }
 
-/** What these hosts know of why they do not hear each other: in what another differs, and for what most adverts were dropped. */
+/** What these hosts know of why they do not hear each other: in what another differs, for what most adverts were dropped, or not sent. */
 function cluesOf({ hosts }: VirtualRouterStatus, active: readonly string[]): string {
   return active.flatMap((host) => {
     const shown = hosts[host];
     if (!shown) return [];
-    const [most] = Object.entries(shown.counters.dropped).sort(([, a], [, b]) => b - a);
-    const clues = [...shown.differences, ...(most ? [`${most[1]} adverts dropped: ${most[0]}`] : [])];
+    const { dropped, unsent = {} } = shown.counters;
+    const clues = [...shown.differences, ...most(dropped, 'dropped'), ...most(unsent, 'not sent')];
     return clues.length > 0 ? [`${host}: ${clues.join(', ')}`] : [];
   }).join('; ');
+}
+
+function most(adverts: Readonly<Record<string, number>>, what: string): string[] {
+  const [first] = Object.entries(adverts).filter(([, n]) => n > 0).sort(([, a], [, b]) => b - a);
+  return first ? [`${first[1]} adverts ${what}: ${first[0]}`] : [];
 }
 
 /** Writes what is only in memory so far. */

@@ -61,7 +61,7 @@ export class Addresses {
 
   /** Adds an address, IPv6 without duplicate detection. Throws KernelRefused EEXIST where it is there. */
   add(device: number, address: IpAddress, prefixLength: number, options: AddressOptions = {}): void {
-    this.#put('add', device, address, prefixLength, options, NLM_F_CREATE | NLM_F_EXCL);
+    this.#netlink.change(putRequest('add', device, address, prefixLength, options));
   }
 
   /**
@@ -69,7 +69,7 @@ export class Addresses {
    * meanwhile it is there again.
    */
   renew(device: number, address: IpAddress, prefixLength: number, options: AddressOptions): void {
-    this.#put('renew', device, address, prefixLength, options, NLM_F_CREATE | NLM_F_REPLACE);
+    this.#netlink.change(renewalRequest(device, address, prefixLength, options));
   }
 
   /** Throws KernelRefused EADDRNOTAVAIL where it is not there. */
@@ -102,17 +102,13 @@ export class Addresses {
       mtu: readNumber(metrics.get(RTAX_MTU) ?? new Uint8Array()),
     };
   }
-
-  #put(verb: 'add' | 'renew', device: number, address: IpAddress, prefixLength: number, options: AddressOptions, flags: number): void {
-    this.#netlink.change(putRequest(verb, device, address, prefixLength, options, flags));
-  }
 }
 
 /** What `Addresses.renew` asks of the kernel, for who asks by other ways. */
 export const renewalRequest = (device: number, address: IpAddress, prefixLength: number, options: AddressOptions): Request =>
-  putRequest('renew', device, address, prefixLength, options, NLM_F_CREATE | NLM_F_REPLACE);
+  putRequest('renew', device, address, prefixLength, options);
 
-function putRequest(verb: 'add' | 'renew', device: number, address: IpAddress, prefixLength: number, options: AddressOptions, flags: number): Request {
+function putRequest(verb: 'add' | 'renew', device: number, address: IpAddress, prefixLength: number, options: AddressOptions): Request {
   const { lifetime = FOREVER, protocol, noPrefixRoute = false } = options;
   const attributes: Attribute[] = [
     ...bothWays(address),
@@ -122,7 +118,8 @@ function putRequest(verb: 'add' | 'renew', device: number, address: IpAddress, p
   ];
   if (protocol !== undefined) attributes.push([IFA.proto, u8(protocol)]);
   return {
-    what: `${verb} ${address}/${prefixLength} ${verb === 'add' ? 'to' : 'on'} interface ${device}`, type: RTM_NEWADDR, flags,
+    what: `${verb} ${address}/${prefixLength} ${verb === 'add' ? 'to' : 'on'} interface ${device}`, type: RTM_NEWADDR,
+    flags: NLM_F_CREATE | (verb === 'add' ? NLM_F_EXCL : NLM_F_REPLACE),
     header: ifaddrmsg(device, address, prefixLength), attributes,
   };
 }

@@ -1,8 +1,9 @@
 /** Bridge ports and the forwarding database (rtnetlink, family AF_BRIDGE; linux/if_bridge.h, linux/neighbour.h). */
 import type { MacAddress } from '../wire/mac-address.ts';
 import { ifinfomsg } from './link.ts';
+import { ndmsg } from './neighbour.ts';
 import { type Netlink } from './netlink.ts';
-import { NLM_F_CREATE, NLM_F_REPLACE, concat, decodeAttributes, readNumber, u16, u32, u8 } from './netlink-message.ts';
+import { NLM_F_CREATE, NLM_F_REPLACE, decodeAttributes, readNumber, u8 } from './netlink-message.ts';
 
 const RTM_SETLINK = 19;
 const RTM_NEWNEIGH = 28;
@@ -58,7 +59,7 @@ export class Bridges {
   learn(port: number, mac: MacAddress): void {
     this.#netlink.change({
       what: `put ${mac} behind bridge port ${port}`, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE,
-      header: ndmsg(port, NUD_REACHABLE, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
+      header: ndmsg(AF_BRIDGE, port, NUD_REACHABLE, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
     });
   }
 
@@ -66,7 +67,7 @@ export class Bridges {
   hold(port: number, mac: MacAddress): void {
     this.#netlink.change({
       what: `hold ${mac} behind bridge port ${port}`, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE,
-      header: ndmsg(port, NUD_REACHABLE, NTF_MASTER | NTF_STICKY), attributes: [[NDA_LLADDR, mac.bytes()]],
+      header: ndmsg(AF_BRIDGE, port, NUD_REACHABLE, NTF_MASTER | NTF_STICKY), attributes: [[NDA_LLADDR, mac.bytes()]],
     });
   }
 
@@ -77,7 +78,7 @@ export class Bridges {
   own(port: number, mac: MacAddress): void {
     this.#netlink.change({
       what: `make ${mac} a local address of the bridge of port ${port}`, type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE,
-      header: ndmsg(port, NUD_PERMANENT, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
+      header: ndmsg(AF_BRIDGE, port, NUD_PERMANENT, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
     });
   }
 
@@ -85,22 +86,17 @@ export class Bridges {
   disown(port: number, mac: MacAddress): void {
     this.#netlink.change({
       what: `unmake ${mac} a local address of the bridge of port ${port}`, type: RTM_DELNEIGH,
-      header: ndmsg(port, NUD_PERMANENT, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
+      header: ndmsg(AF_BRIDGE, port, NUD_PERMANENT, NTF_MASTER), attributes: [[NDA_LLADDR, mac.bytes()]],
     });
   }
 
   /** The forwarding database of all bridges of this namespace. */
   forwarding(): ForwardingEntry[] {
-    return this.#netlink.dump({ what: 'list forwarding entries', type: RTM_GETNEIGH, header: ndmsg(0, 0, 0) })
+    return this.#netlink.dump({ what: 'list forwarding entries', type: RTM_GETNEIGH, header: ndmsg(AF_BRIDGE, 0, 0, 0) })
       .filter((m) => (readNumber(m.body.subarray(10, 11)) & NTF_SELF) === 0)
       .map((m) => ({
         mac: decodeAttributes(m.body.subarray(12)).get(NDA_LLADDR)?.slice() ?? new Uint8Array(),
         port: readNumber(m.body.subarray(4, 8)),
       }));
   }
-}
-
-/** struct ndmsg. */
-function ndmsg(index: number, state: number, flags: number): Uint8Array {
-  return concat(u8(AF_BRIDGE), u8(0), u16(0), u32(index), u16(state), u8(flags), u8(0));
 }

@@ -1,7 +1,8 @@
 /** Network interfaces: make, change, look at, delete (rtnetlink(7), RTM_*LINK). */
+import { constants } from 'node:os';
 import type { MacAddress } from '../wire/mac-address.ts';
 import type { Netns } from '../native/native.ts';
-import type { Netlink, Request } from './netlink.ts';
+import { KernelRefused, type Netlink, type Request } from './netlink.ts';
 import {
   type Attribute, NLM_F_CREATE, NLM_F_EXCL, concat, decodeAttributes, encodeAttributes, readNumber, readText, text, u16, u32, u8,
 } from './netlink-message.ts';
@@ -97,6 +98,16 @@ export class Links {
     return decodeLink(this.#netlink.get({
       what: `find interface ${name}`, type: RTM_GETLINK, header: ifinfomsg(), attributes: [[IFLA.ifname, text(name)]],
     }).body);
+  }
+
+  /** As `get`; undefined where there is none. */
+  find(name: string): Link | undefined {
+    try {
+      return this.get(name);
+    } catch (error) {
+      if (error instanceof KernelRefused && error.errno === constants.errno.ENODEV) return undefined;
+      throw error;
+    }
   }
 
   list(): Link[] {

@@ -1,9 +1,7 @@
 /** Devices with a MAC of their own on another device's wire (macvlan): where a virtual router's MAC lives. */
-import { constants } from 'node:os';
 import { GodwitError } from '../base/error.ts';
 import { MacAddress } from '../wire/mac-address.ts';
 import type { Link, Links } from './link.ts';
-import { KernelRefused } from './netlink.ts';
 import { u32 } from './netlink-message.ts';
 
 const IFLA_MACVLAN_MODE = 1;
@@ -43,7 +41,7 @@ export function createMacvlan({ links }: { readonly links: Links }, { name, pare
  */
 export function ensureMacvlan(host: { readonly links: Links }, macvlan: Macvlan): Link {
   const { links } = host;
-  const found = find(links, macvlan.name);
+  const found = links.find(macvlan.name);
   if (!found) return createMacvlan(host, macvlan);
   if (found.kind !== 'macvlan') throw new MacvlanNameTaken(macvlan.name, found.kind);
   if (found.parent !== macvlan.parent || !MacAddress.of(found.address).equals(macvlan.mac)) {
@@ -52,13 +50,4 @@ export function ensureMacvlan(host: { readonly links: Links }, macvlan: Macvlan)
   }
   links.set(found.index, { up: false, noIpv6Address: true });
   return links.get(macvlan.name);
-}
-
-function find(links: Links, name: string): Link | undefined {
-  try {
-    return links.get(name);
-  } catch (error) {
-    if (error instanceof KernelRefused && error.errno === constants.errno.ENODEV) return undefined;
-    throw error;
-  }
 }

@@ -21,7 +21,7 @@ export class DeviceTaken extends GodwitError {
 
 /** The one with this mark, as it is; made anew where it has another mark of the same network. Throws DeviceTaken, KernelRefused. */
 export function ensureMade(links: Links, name: string, network: string, mark: string, make: () => Link): Link {
-  const there = links.list().find((link) => link.name === name);
+  const there = links.find(name);
   if (there?.alias === mark) return there;
   if (there) {
     if (networkOf(there) !== network) throw new DeviceTaken(network, there);

@@ -124,8 +124,8 @@ export class Neighbours {
   }
 }
 
-/** struct ndmsg. */
-function ndmsg(family: number, device: number, state: number, flags: number): Uint8Array {
+/** struct ndmsg: of IP neighbours, and of bridges' forwarding entries. */
+export function ndmsg(family: number, device: number, state: number, flags: number): Uint8Array {
   return concat(u8(family), u8(0), u16(0), u32(device), u16(state), u8(flags), u8(0));
 }
 

@@ -21,6 +21,18 @@ export class KernelRefused extends GodwitError {
   }
 }
 
+const { ENODEV, ENOENT, ESRCH, EINTR, EIO } = constants.errno;
+const GONE: ReadonlySet<number> = new Set([ENODEV, ENOENT, ESRCH]);
+
+/** Carries out what there is nothing to do for where the device, entry or route is gone already. */
+export function ifThere(change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    if (!(error instanceof KernelRefused && GONE.has(error.errno))) throw error;
+  }
+}
+
 /** One thing to ask of the kernel. `what` completes "The kernel refused to …". */
 export interface Request {
   readonly what: string;
@@ -32,7 +44,6 @@ export interface Request {
   readonly attributes?: readonly Attribute[];
 }
 
-const { ENOENT, EINTR, EIO } = constants.errno;
 /** A dump that the kernel interrupts again and again would otherwise never end. */
 const DUMP_TRIES = 8;
 
@@ -40,8 +51,9 @@ export class Netlink {
   readonly #socket: NetlinkSocket;
   #sequence = 0;
 
-  constructor(native: Native, netns: Netns) {
-    this.#socket = native.netlinkSocket(netns, { protocol: 0, receiveBuffer: 4 << 20 });
+  /** @param protocol of netlink(7): NETLINK_ROUTE without one */
+  constructor(native: Native, netns: Netns, protocol = 0) {
+    this.#socket = native.netlinkSocket(netns, { protocol, receiveBuffer: 4 << 20 });
   }
 
   /** Carries out one change. Throws KernelRefused. */

@@ -3,7 +3,6 @@
  * through it, also on the same host: for whatever address of their subnet they ask, its MAC answers (RFC 1027, RFC 4389 §4). So
  * nothing that a VM knows of its neighbours becomes false when one of them moves, or it does itself.
  */
-import { constants } from 'node:os';
 import type { IpAddress } from '../wire/ip-address.ts';
 import type { MacAddress } from '../wire/mac-address.ts';
 import type { Native, Netns } from '../native/native.ts';
@@ -11,7 +10,7 @@ import type { Addresses } from './address.ts';
 import type { Link, Links } from './link.ts';
 import { ensureMade, markOf } from './made-link.ts';
 import type { Neighbours } from './neighbour.ts';
-import { KernelRefused } from './netlink.ts';
+import { ifThere } from './netlink.ts';
 import { u8 } from './netlink-message.ts';
 import { ROUTE_PROTOCOL, type Routes } from './route.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
@@ -138,15 +137,4 @@ export function routeLeaving({ routes }: Tables, routed: RoutedAddress): void {
 export function routeNowhere({ routes, neighbours }: Tables, routed: RoutedAddress): void {
   for (const metric of Object.values(METRIC)) ifThere(() => routes.delete(keyOf(routed, metric)));
   ifThere(() => neighbours.delete(routed.bridge, routed.address));
-}
-
-const { ESRCH, ENOENT, ENODEV } = constants.errno;
-const GONE: ReadonlySet<number> = new Set([ESRCH, ENOENT, ENODEV]);
-
-function ifThere(remove: () => void): void {
-  try {
-    remove();
-  } catch (error) {
-    if (!(error instanceof KernelRefused && GONE.has(error.errno))) throw error;
-  }
 }

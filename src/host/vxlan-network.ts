@@ -3,14 +3,16 @@
  * learned from what comes, and may be told beforehand. Broadcast, multicast and what is unknown goes to each host of a list in turn
  * (head-end replication).
  */
-import { type IpAddress, Ipv4Address, Ipv6Address } from '../wire/ip-address.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
 import { MacAddress } from '../wire/mac-address.ts';
 import type { Native, Netns } from '../native/native.ts';
+import { addressOf } from './ip-value.ts';
 import { disableIpv6 } from './ipv6.ts';
 import type { Link, Links } from './link.ts';
 import { ensureMade, markOf } from './made-link.ts';
+import { ndmsg } from './neighbour.ts';
 import type { Netlink } from './netlink.ts';
-import { NLM_F_CREATE, NLM_F_REPLACE, concat, decodeAttributes, readNumber, u16, u16be, u32, u8 } from './netlink-message.ts';
+import { NLM_F_CREATE, NLM_F_REPLACE, decodeAttributes, readNumber, u16be, u32, u8 } from './netlink-message.ts';
 
 export interface VxlanNetwork {
   readonly name: string;
@@ -81,11 +83,11 @@ export class VxlanForwarding {
   }
 
   list(device: number): RemoteEntry[] {
-    return this.#netlink.dump({ what: 'list forwarding entries of VXLAN', type: RTM_GETNEIGH, header: ndmsg(0, 0, 0) }).flatMap(({ body }) => {
+    return this.#netlink.dump({ what: 'list forwarding entries of VXLAN', type: RTM_GETNEIGH, header: ndmsg(AF_BRIDGE, 0, 0, 0) }).flatMap(({ body }) => {
       if (readNumber(body.subarray(4, 8)) !== device || (readNumber(body.subarray(10, 11)) & NTF_SELF) === 0) return [];
       const attributes = decodeAttributes(body.subarray(12));
-      const [mac, remote] = [attributes.get(NDA_LLADDR), attributes.get(NDA_DST)];
-      return mac?.length === 6 && remote ? [{ mac: MacAddress.of(mac), remote: remote.length === 4 ? Ipv4Address.of(remote) : Ipv6Address.of(remote) }] : [];
+      const [mac, remote] = [attributes.get(NDA_LLADDR), addressOf(attributes.get(NDA_DST))];
+      return mac?.length === 6 && remote ? [{ mac: MacAddress.of(mac), remote }] : [];
     });
   }
 
@@ -110,19 +112,14 @@ export class VxlanForwarding {
   /** Whatever host it is behind. Throws KernelRefused ENOENT where nothing is known of it. */
   forget(device: number, mac: MacAddress): void {
     this.#netlink.change({
-      what: `forget ${mac} on interface ${device}`, type: RTM_DELNEIGH, header: ndmsg(device, 0, NTF_SELF), attributes: [[NDA_LLADDR, mac.bytes()]],
+      what: `forget ${mac} on interface ${device}`, type: RTM_DELNEIGH, header: ndmsg(AF_BRIDGE, device, 0, NTF_SELF), attributes: [[NDA_LLADDR, mac.bytes()]],
     });
   }
 
   #change(verb: string, type: number, flags: number, device: number, { mac, remote }: RemoteEntry, state: number): void {
     this.#netlink.change({
-      what: `${verb} ${mac} behind ${remote} on interface ${device}`, type, flags, header: ndmsg(device, state, NTF_SELF),
+      what: `${verb} ${mac} behind ${remote} on interface ${device}`, type, flags, header: ndmsg(AF_BRIDGE, device, state, NTF_SELF),
       attributes: [[NDA_LLADDR, mac.bytes()], [NDA_DST, remote.bytes()]],
     });
   }
-}
-
-/** struct ndmsg. */
-function ndmsg(index: number, state: number, flags: number): Uint8Array {
-  return concat(u8(AF_BRIDGE), u8(0), u16(0), u32(index), u16(state), u8(flags), u8(0));
 }

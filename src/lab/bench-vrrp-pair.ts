@@ -41,7 +41,6 @@ export interface Takeover {
   readonly past: number;
   /** The same to r2's first advert; what the program alone is to blame for. */
   readonly advertPast: number;
-  readonly largestGap: number;
   /** From the kill to the moment when the host has the address no more; undefined: it still had it. Only of `kill`. */
   readonly addressLeft?: number | undefined;
   /** How late the stream's sender was itself. */
@@ -113,53 +112,46 @@ export class Pair {
     }
   }
 
-  /** For the next: nothing it does counts. */
   close(): void {
     this.watch.close();
     this.lab.close();
   }
 
-  plan(router: LabRouter): RouterPlan {
+  #plan(router: LabRouter): RouterPlan {
     const { interval, virtualMac } = this.options;
     return labPlan({ priority: PRIORITIES[router.number - 1] ?? 100, interval, virtualMac });
   }
 
-  peer(router: LabRouter): VrrpPeer {
+  #peer(router: LabRouter): VrrpPeer {
     const peer = this.#peers.get(router);
     if (!peer) throw new Error(`Nothing runs at ${router.name}`);
     return peer;
   }
 
   /** The instant until which r2 had to wait, from what reached it before it spoke at `taken`. ms since the epoch. */
-  due(taken: WireAdvert): number {
+  #due(taken: WireAdvert): number {
     const last = this.watch.drain().findLast((a) => a.router === 'r2' && a.direction === 'to' && a.priority > 0 && a.at < taken.at);
     if (!last) throw new Error('No advert reached r2 before it took over');
     return last.at + downInterval(last.version, last.interval, PRIORITIES[1]);
   }
 
-  /** Datagrams came through again; the last instant at which that was not so, and undefined when all did. */
-  static restored({ missing }: FlowReport): number | undefined {
-    const last = missing.at(-1);
-    return last && (last[3] || Infinity);
-  }
-
   #account(fault: Fault, taken: WireAdvert, report: FlowReport, addressLeft: number | undefined): Takeover {
     const { by, interval, virtualMac } = this.options;
-    const due = this.due(taken);
-    const restored = Pair.restored(report);
+    const due = this.#due(taken);
+    const restored = restoredAt(report);
     const drops = this.watch.drops() + report.socketDrops;
     if (drops > 0) throw new Error(`The lab's own sockets lost ${drops} frames: the figures mean nothing`);
     return {
       by, fault, interval, virtualMac, lost: report.lost, past: restored === undefined ? 0 : Math.max(0, restored - due), advertPast: taken.at - due,
-      largestGap: report.largestGapMs, ...(fault === 'kill' && { addressLeft }), ownLateness: report.ownLatenessMs,
+      ...(fault === 'kill' && { addressLeft }), ownLateness: report.ownLatenessMs,
     };
   }
 
   async #inflict(fault: Fault): Promise<void> {
     if (fault === 'silent') await this.lab.silence(this.r1);
     else if (fault === 'cut') this.lab.cut(this.r1);
-    else if (fault === 'kill') this.peer(this.r1).kill();
-    else await this.peer(this.r1).stop();
+    else if (fault === 'kill') this.#peer(this.r1).kill();
+    else await this.#peer(this.r1).stop();
   }
 
   async #undo(fault: Fault): Promise<void> {
@@ -177,8 +169,14 @@ export class Pair {
 
   async #start(router: LabRouter): Promise<void> {
     const { by, realtime = true } = this.options;
-    const plans = [this.plan(router)];
+    const plans = [this.#plan(router)];
     const { directory } = this.lab;
     this.#peers.set(router, by === 'godwit' ? await PulsePeer.start(router, directory, plans, { realtime }) : await Keepalived.start(router, directory, plans, { realtime }));
   }
+}
+
+/** The last instant at which datagrams did not come through; undefined when all did, Infinity when they still do not. */
+function restoredAt({ missing }: FlowReport): number | undefined {
+  const last = missing.at(-1);
+  return last && (last[3] || Infinity);
 }

@@ -3,14 +3,14 @@ import { formatTable, left, right } from '../cli/cli.ts';
 import type { Native } from '../native/native.ts';
 import type { Part } from './bench-cluster.ts';
 import type { Target } from './bench-result.ts';
-import { type By, FAULTS, Pair, type Takeover } from './bench-vrrp-pair.ts';
+import { FAULTS, PROGRAMS, Pair, type Takeover } from './bench-vrrp-pair.ts';
 import { largest, median, quantile, sum } from './statistics.ts';
 
 /** The longer the interval, the more pairs of labs may run at once without being in each other's way. */
 const INTERVALS = [{ interval: 1000, lanes: 4 }, { interval: 100, lanes: 2 }, { interval: 10, lanes: 1 }] as const;
 
 /** Of each cell of the table, `runs`, half of them with the virtual MAC. */
-export async function takeovers(native: Native, runs: number, programs: readonly By[], say: (line: string) => void): Promise<Part> {
+export async function takeovers(native: Native, runs: number, say: (line: string) => void): Promise<Part> {
   const seen: Takeover[] = [];
   for (const { interval, lanes } of INTERVALS) {
     for (const virtualMac of [true, false]) {
@@ -20,7 +20,7 @@ export async function takeovers(native: Native, runs: number, programs: readonly
       const lane = async (): Promise<void> => {
         const pairs: Pair[] = [];
         try {
-          for (const by of programs) pairs.push(await Pair.open(native, { by, interval, virtualMac }));
+          for (const by of PROGRAMS) pairs.push(await Pair.open(native, { by, interval, virtualMac }));
           for (let fault = rounds.shift(); fault; fault = rounds.shift()) {
             for (const pair of rounds.length % 2 === 0 ? pairs : pairs.toReversed()) {
               const found = await pair.takeover(fault);
@@ -36,8 +36,8 @@ export async function takeovers(native: Native, runs: number, programs: readonly
       for (const result of results) if (result.status === 'rejected') throw result.reason;
     }
   }
-  report(seen, programs, say);
-  return { figures: figures(seen, programs), targets: targets(seen) };
+  report(seen, say);
+  return { figures: figures(seen), targets: targets(seen) };
 }
 
 const words = { silent: 'silent death', cut: 'link cut', kill: 'SIGKILL', stop: 'graceful stop' } as const;
@@ -51,9 +51,9 @@ function line(t: Takeover): string {
 
 const outages = (list: readonly Takeover[]): number[] => list.filter((t) => t.fault !== 'stop' && t.lost > 0).map((t) => t.past);
 
-function figures(seen: readonly Takeover[], programs: readonly By[]): Record<string, number> {
+function figures(seen: readonly Takeover[]): Record<string, number> {
   const result: Record<string, number> = {};
-  for (const by of programs) {
+  for (const by of PROGRAMS) {
     const mine = seen.filter((t) => t.by === by);
     for (const { interval } of INTERVALS) {
       const past = outages(mine.filter((t) => t.interval === interval));
@@ -97,16 +97,16 @@ function targets(seen: readonly Takeover[]): Target[] {
   ];
 }
 
-function report(seen: readonly Takeover[], programs: readonly By[], say: (line: string) => void): void {
+function report(seen: readonly Takeover[], say: (line: string) => void): void {
   const spread = (values: readonly number[]): string => (values.length === 0 ? '-' : `${ms1(median(values))} (${ms1(Math.min(...values))}-${ms1(largest(values))})`);
   const rows = INTERVALS.flatMap(({ interval }) => FAULTS.flatMap((fault) => [true, false].map((virtualMac) => [
     unit(interval), words[fault], virtualMac ? 'yes' : 'no',
-    ...programs.flatMap((by) => {
+    ...PROGRAMS.flatMap((by) => {
       const cell = seen.filter((t) => t.by === by && t.interval === interval && t.fault === fault && t.virtualMac === virtualMac);
       const past = cell.filter((t) => t.lost > 0).map((t) => t.past);
       return [spread(cell.map((t) => t.lost)), fault === 'stop' ? '' : spread(past), fault === 'kill' ? `${cell.filter((t) => t.addressLeft !== undefined).length}/${cell.length}` : ''];
     }),
   ])));
-  const columns = programs.flatMap((by) => [right(`${by} lost`), right('past due ms'), right('address left')]);
+  const columns = PROGRAMS.flatMap((by) => [right(`${by} lost`), right('past due ms'), right('address left')]);
   for (const row of formatTable([left('adverts'), left('fault'), left('virtual MAC'), ...columns], rows)) say(row);
 }

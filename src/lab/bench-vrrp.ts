@@ -5,7 +5,6 @@
 import { kernelNative } from '../native/kernel.ts';
 import type { BenchResult } from './bench-result.ts';
 import { busy } from './bench-vrrp-busy.ts';
-import { PROGRAMS } from './bench-vrrp-pair.ts';
 import { splits } from './bench-vrrp-split.ts';
 import { takeovers } from './bench-vrrp-takeover.ts';
 
@@ -14,7 +13,7 @@ const SPLITS = 20;
 /** `runs`: of each fault at each advert interval by each program, half of them with the virtual MAC. */
 export async function benchVrrp(runs: number, say: (line: string) => void): Promise<BenchResult> {
   const native = kernelNative();
-  const parts = [await takeovers(native, runs, PROGRAMS, say), await splits(native, SPLITS, say), await busy(native, runs, say)];
+  const parts = [await takeovers(native, runs, say), await splits(native, SPLITS, say), await busy(native, runs, say)];
   const rounded = parts.flatMap(({ figures }) => Object.entries(figures)).map(([name, value]) => [name, Math.round(value * 100) / 100] as const);
   return { bench: 'vrrp', figures: Object.fromEntries(rounded), targets: parts.flatMap(({ targets }) => targets) };
 }

@@ -15,22 +15,29 @@ interface Bench {
 }
 
 /** Runs: of `move`, moves by each side; of `cluster`, restarts of the agent; of `vrrp`, each fault at each interval by each side. */
-const benches: Readonly<Record<string, Bench>> = {
-  move: { run: benchMove, runs: 20 }, cluster: { run: benchCluster, runs: 100 }, vrrp: { run: benchVrrp, runs: 6 },
-};
+const benches: ReadonlyMap<string, Bench> = new Map([
+  ['move', { run: benchMove, runs: 20 }], ['cluster', { run: benchCluster, runs: 100 }], ['vrrp', { run: benchVrrp, runs: 6 }],
+]);
+
+const USAGE = 'npm run bench -- NAME [--runs N] [--check]';
+
+function wrongUsage(what: string): number {
+  console.error(`bench: ${what}\n${USAGE}`);
+  return 2;
+}
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string' }, check: { type: 'boolean' } } });
-  const bench = benches[positionals[0] ?? ''];
-  if (!bench || positionals.length !== 1) {
-    console.error(`bench: name one of: ${Object.keys(benches).join(', ')}\nnpm run bench -- NAME [--runs N] [--check]`);
-    return 2;
+  let values: { readonly runs?: string | undefined; readonly check?: boolean | undefined };
+  let positionals: readonly string[];
+  try {
+    ({ values, positionals } = parseArgs({ allowPositionals: true, options: { runs: { type: 'string' }, check: { type: 'boolean' } } }));
+  } catch (error) {
+    return wrongUsage(formatError(error));
   }
+  const bench = benches.get(positionals[0] ?? '');
+  if (!bench || positionals.length !== 1) return wrongUsage(`name one of: ${[...benches.keys()].join(', ')}`);
   const runs = values.runs === undefined ? bench.runs : Number(values.runs);
-  if (!Number.isInteger(runs) || runs < 1) {
-    console.error(`bench: --runs takes a whole number from 1, not '${values.runs}'`);
-    return 2;
-  }
+  if (!Number.isInteger(runs) || runs < 1) return wrongUsage(`--runs takes a whole number from 1, not '${values.runs}'`);
   sweep();
   const result = await bench.run(values.check ? Math.max(bench.runs, runs) : runs, (line) => process.stderr.write(`${line}\n`));
   const ok = result.targets.every((t) => t.ok);

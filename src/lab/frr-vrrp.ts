@@ -1,17 +1,14 @@
 /** FRR's vrrpd, with its zebra, in a lab's namespace, from RouterPlans. */
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFile } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { GodwitError } from '../base/error.ts';
 import type { RouterPlan } from '../model/virtual-router.ts';
-import { ip } from './topology.ts';
+import { endFrrDaemon, frrDaemon, frrDirectory } from './frr-daemon.ts';
+import { ip } from './namespaces.ts';
 import type { LabRouter } from './vrrp-lab.ts';
 import type { VrrpPeer } from './vrrp-peer.ts';
 
-const DAEMONS = '/usr/lib/frr';
 const run = promisify(execFile);
 
 /** Of `show vrrp json`, for one family. */
@@ -43,16 +40,14 @@ export class FrrVrrpd implements VrrpPeer {
   static async start(router: LabRouter, labDirectory: string, plans: readonly RouterPlan[]): Promise<FrrVrrpd> {
     const directory = join(labDirectory, `frr-${router.name}`);
     rmSync(directory, { recursive: true, force: true });
-    mkdirSync(directory);
-    // The daemons give root up at once, for the user and group of their package.
-    chmodSync(labDirectory, 0o711);
-    execFileSync('chown', ['frr:frr', directory]);
+    frrDirectory(directory);
     for (const plan of plans) macvlan(router, plan);
-    writeFileSync(join(directory, 'zebra.conf'), '');
-    writeFileSync(join(directory, 'vrrpd.conf'), configuration(plans));
-    const zebra = await daemon(router, directory, 'zebra');
+    const file = (name: string): string => join(directory, `${name}.conf`);
+    writeFileSync(file('zebra'), '');
+    writeFileSync(file('vrrpd'), configuration(plans));
+    const zebra = await frrDaemon(router.host, directory, 'zebra', file('zebra'));
     try {
-      return new FrrVrrpd([await daemon(router, directory, 'vrrpd'), zebra], directory, plans);
+      return new FrrVrrpd([await frrDaemon(router.host, directory, 'vrrpd', file('vrrpd')), zebra], directory, plans);
     } catch (error) {
       zebra.kill('SIGKILL');
       throw error;
@@ -60,12 +55,7 @@ export class FrrVrrpd implements VrrpPeer {
   }
 
   async stop(): Promise<void> {
-    for (const child of this.#children) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
-      const exited = once(child, 'exit');
-      child.kill('SIGTERM');
-      await exited;
-    }
+    for (const child of this.#children) await endFrrDaemon(child);
   }
 
   kill(): void {
@@ -83,24 +73,6 @@ export class FrrVrrpd implements VrrpPeer {
     const routers = JSON.parse(stdout) as FrrVrrp[];
     return Object.fromEntries(this.#plans.map(({ name, vrid, family }) => [name, routers.find((router) => router.vrid === vrid)?.[`v${family}`].stats.adverRx ?? 0]));
   }
-}
-
-async function daemon({ host }: LabRouter, directory: string, name: 'zebra' | 'vrrpd'): Promise<ChildProcess> {
-  const file = (suffix: string): string => join(directory, `${name}.${suffix}`);
-  const log = openSync(file('log'), 'a');
-  // Its console on a unix socket alone: -P 0 is no TCP port.
-  const args = ['-z', join(directory, 'zserv.api'), '-i', file('pid'), '-f', file('conf'), '--vty_socket', directory, '-P', '0', '--log', 'stdout'];
-  const child = host.native.inNetns(host.netns, () => spawn(join(DAEMONS, name), args, { stdio: ['ignore', log, log], env: {} }));
-  closeSync(log);
-  child.on('error', () => undefined); // told by what follows: its socket does not come
-  for (let tries = 0; !existsSync(file('vty')); tries++) {
-    if (child.exitCode !== null || child.pid === undefined || tries > 500) {
-      child.kill('SIGKILL');
-      throw new GodwitError('LAB_PEER_ENDED', `${name} did not start: ${readFileSync(file('log'), 'utf8').split('\n').slice(-8).join('\n')}`);
-    }
-    await pause(10);
-  }
-  return child;
 }
 
 function macvlan({ namespace, host }: LabRouter, { family, vrid, device, addresses }: RouterPlan): void {

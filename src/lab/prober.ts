@@ -1,12 +1,9 @@
 /** The client's view: godwit-probe in the client's namespace, talking to godwit-guest in the VM. */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { type Interface, createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
 import { GodwitError } from '../base/error.ts';
 import type { Host } from '../host/host.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import { PROBE } from './guest-image.ts';
+import { Reporter } from './reporter.ts';
 
 /** One direction of a numbered stream. Times in ms; `gapStartMs` and `gapEndMs` since the epoch. */
 export interface StreamReport {
@@ -43,61 +40,30 @@ export interface ProberOptions {
   readonly disk?: number;
 }
 
-export class Prober {
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
-  readonly #lines: AsyncIterator<string>;
-  readonly #reader: Interface;
-  #stderr = '';
-
+export class Prober extends Reporter<ProbeResult> {
   private constructor(client: Host, options: ProberOptions) {
     const args = ['--to', String(options.to), '--pps', '1000', '--size', String(options.size ?? 64), '--sessions', String(options.sessions ?? 8)];
     if (options.bulk) args.push('--bulk', String(options.bulk));
     if (options.dirty) args.push('--dirty', `64,${options.dirty}`);
     if (options.disk) args.push('--disk', String(options.disk));
-    this.#child = client.native.inNetns(client.netns, () => spawn(PROBE, args, { stdio: ['pipe', 'pipe', 'pipe'] }));
-    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
-    this.#reader = createInterface({ input: this.#child.stdout });
-    this.#lines = this.#reader[Symbol.asyncIterator]();
+    super(client, PROBE, args);
   }
 
   /** Resolves when everything flows both ways. */
   static async start(client: Host, options: ProberOptions): Promise<Prober> {
     const prober = new Prober(client, options);
-    await prober.#line();
+    await prober.line();
     return prober;
   }
 
-  /** Without stopping: counts of the whole run, gaps and stalls since the last report. */
-  report(): Promise<ProbeResult> {
-    this.#child.stdin.write('report\n');
-    return this.#result();
-  }
-
-  /** Ends the streams, waits for stragglers, asks the guest what it got. */
-  async stop(): Promise<ProbeResult> {
-    this.#child.stdin.end('stop\n');
-    const closed = this.#child.exitCode === null ? once(this.#child, 'close') : undefined;
-    const result = await this.#result();
-    await closed;
-    this.#reader.close();
-    return result;
-  }
-
-  kill(): void {
-    this.#child.kill('SIGKILL');
-    this.#reader.close();
-  }
-
-  async #result(): Promise<ProbeResult> {
+  protected override read(line: string): ProbeResult {
     // The shape is godwit-probe's, of this same repository; its own test holds it to it.
-    const result = JSON.parse(await this.#line()) as ProbeResult | { readonly error: string };
+    const result = JSON.parse(line) as ProbeResult | { readonly error: string };
     if ('error' in result) throw new GodwitError('LAB_GUEST_DEAF', `The prober ended: ${result.error}`);
     return result;
   }
 
-  async #line(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    if (done) throw new GodwitError('LAB_PROBE_ENDED', `The prober ended without a word: ${this.#stderr.trim() || 'no error text'}`);
-    return value;
+  protected override ended(words: string): GodwitError {
+    return new GodwitError('LAB_PROBE_ENDED', `The prober ended without a word: ${words}`);
   }
 }

@@ -6,14 +6,13 @@
  *
  * The client has an address of the VMs' own subnet all the same (topology.ts, network `a`), and is reached by the router alone.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Host } from '../host/host.ts';
-import { writeSysctl } from '../host/sysctl.ts';
+import type { Host } from '../host/host.ts';
 import type { Native } from '../native/native.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
+import { Namespaces, ip } from './namespaces.ts';
 import { CLIENT, type LabHost, labAddresses } from './topology.ts';
 
 let made = 0;
@@ -27,32 +26,26 @@ export class RoutedLab {
   readonly hosts: readonly LabHost[];
   readonly client: Host;
   readonly router: Host;
-  readonly routerNamespace: string;
   readonly directory: string;
   readonly #prefix = `gwl-${process.pid}-r${++made}`;
-  readonly #native: Native;
-  readonly #namespaces: string[] = [];
-  readonly #open: { close(): void }[] = [];
+  readonly #namespaces: Namespaces;
 
   constructor(native: Native, hosts: number) {
-    this.#native = native;
+    this.#namespaces = new Namespaces(native, this.#prefix);
     this.directory = mkdtempSync(join(tmpdir(), `${this.#prefix}-`));
     try {
-      this.routerNamespace = `${this.#prefix}-router`;
-      this.router = this.#namespace('router');
-      writeSysctl(this.router, 'ipv4/ip_forward', 1);
-      writeSysctl(this.router, 'ipv6/conf/all/forwarding', 1);
+      this.router = this.#namespaces.host('router', [['ipv4/ip_forward', 1], ['ipv6/conf/all/forwarding', 1]]);
       this.hosts = Array.from({ length: hosts }, (_, i) => {
         const name = `h${i + 1}`;
-        const host = this.#namespace(name);
+        const host = this.#namespaces.host(name);
         this.#cable(host, i + 1);
-        return { name, host, address: parseIpAddress(routedAddresses(i + 1).v4), namespace: `${this.#prefix}-${name}` };
+        return { name, host, address: parseIpAddress(routedAddresses(i + 1).v4), namespace: this.#namespaces.of(name) };
       });
-      this.client = this.#namespace('client');
+      this.client = this.#namespaces.host('client');
       this.#cable(this.client, CLIENT_NET);
       const { v4, v6 } = labAddresses('a', CLIENT);
       const { router4, router6, v4: own4, v6: own6 } = routedAddresses(CLIENT_NET);
-      const on = (name: string, ...words: string[]): string => ip('-n', `${this.#prefix}-${name}`, ...words);
+      const on = (name: string, ...words: string[]): string => ip('-n', this.#namespaces.of(name), ...words);
       on('client', 'addr', 'add', `${v4}/32`, 'dev', 'up');
       on('client', 'addr', 'add', `${v6}/128`, 'dev', 'up', 'nodad');
       on('client', 'route', 'replace', 'default', 'via', router4, 'src', `${v4}`);
@@ -66,8 +59,7 @@ export class RoutedLab {
   }
 
   close(): void {
-    for (const thing of this.#open.splice(0)) thing.close();
-    for (const name of this.#namespaces.splice(0)) ip('netns', 'del', name);
+    this.#namespaces.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
 
@@ -82,25 +74,7 @@ export class RoutedLab {
       host.addresses.add(index, parseIpAddress(one), 24);
       host.addresses.add(index, parseIpAddress(other), 64);
     }
-    ip('-n', `${this.#prefix}-${to.name}`, 'route', 'add', 'default', 'via', router4);
-    ip('-n', `${this.#prefix}-${to.name}`, '-6', 'route', 'add', 'default', 'via', router6);
+    ip('-n', this.#namespaces.of(to.name), 'route', 'add', 'default', 'via', router4);
+    ip('-n', this.#namespaces.of(to.name), '-6', 'route', 'add', 'default', 'via', router6);
   }
-
-  #namespace(name: string): Host {
-    const namespace = `${this.#prefix}-${name}`;
-    ip('netns', 'add', namespace);
-    this.#namespaces.push(namespace);
-    const netns = this.#native.openNetns(namespace);
-    this.#open.push(netns);
-    const host = new Host(name, this.#native, netns);
-    this.#open.push(host);
-    host.links.set(host.links.get('lo').index, { up: true });
-    writeSysctl(host, 'ipv6/conf/all/accept_dad', 0);
-    writeSysctl(host, 'ipv6/conf/default/accept_dad', 0);
-    return host;
-  }
-}
-
-function ip(...args: string[]): string {
-  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }

@@ -7,14 +7,14 @@
  *
  * Everything is in namespaces named `gwl-<pid>-<n>-…`, which `close` removes; `sweep` removes those of dead processes.
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Host } from '../host/host.ts';
+import type { Host } from '../host/host.ts';
 import { runningQemu } from '../vm/qemu.ts';
-import type { Native, Netns } from '../native/native.ts';
+import type { Native } from '../native/native.ts';
 import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
+import { Namespaces, endProcessesIn, ip } from './namespaces.ts';
 
 export type Network = 'a' | 'b';
 
@@ -59,20 +59,19 @@ export class Lab {
   readonly switchNamespace: string;
   /** Of this lab's own files: sockets, logs, journals. */
   readonly directory: string;
-  readonly #native: Native;
-  readonly #namespaces: string[] = [];
-  readonly #open: { close(): void }[] = [];
+  readonly #namespaces: Namespaces;
 
   constructor(native: Native, options: LabOptions) {
-    this.#native = native;
     const prefix = options.name === undefined ? `${PREFIX}-${process.pid}-${++made}` : `${PREFIX}-${options.name}`;
+    const own = new Namespaces(native, prefix);
+    this.#namespaces = own;
     if (options.name === undefined) this.directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
     else mkdirSync((this.directory = join(tmpdir(), prefix)), { mode: 0o700 });
     try {
       const networkBridge = (network: Network | 'm'): string => `br-${network}`;
       const networks: readonly (Network | 'm')[] = [...options.networks, 'm'];
-      this.switchNamespace = `${prefix}-sw`;
-      const sw = this.#namespace(this.switchNamespace, 'switch');
+      this.switchNamespace = own.of('sw');
+      const sw = own.host('sw');
       this.switch = sw;
       for (const network of networks) up(sw, networkBridge(network), 'bridge');
       const cable = (to: Host, name: string, network: Network | 'm', mtu: number): void => {
@@ -84,8 +83,7 @@ export class Lab {
 
       this.hosts = Array.from({ length: options.hosts }, (_, i) => {
         const name = `h${i + 1}`;
-        const namespace = `${prefix}-${name}`;
-        const host = this.#namespace(namespace, name);
+        const host = own.host(name);
         for (const network of options.networks) {
           const bridge = up(host, networkBridge(network), 'bridge');
           cable(host, `up-${network}`, network, 1500);
@@ -94,20 +92,19 @@ export class Lab {
         cable(host, 'mig', 'm', options.migrationMtu ?? 1500);
         const address = parseIpAddress(`10.79.0.${i + 1}`);
         host.addresses.add(host.links.get('mig').index, address, 24);
-        return { name, host, address, namespace };
+        return { name, host, address, namespace: own.of(name) };
       });
 
       if (options.server) {
-        const namespace = `${prefix}-server`;
-        const host = this.#namespace(namespace, 'server');
+        const host = own.host('server');
         cable(host, 'mig', 'm', options.migrationMtu ?? 1500);
         const address = parseIpAddress('10.79.0.250');
         host.addresses.add(host.links.get('mig').index, address, 24);
-        this.server = { name: 'server', host, address, namespace };
+        this.server = { name: 'server', host, address, namespace: own.of('server') };
       }
 
-      this.clientNamespace = `${prefix}-client`;
-      this.client = this.#namespace(this.clientNamespace, 'client');
+      this.clientNamespace = own.of('client');
+      this.client = own.host('client');
       for (const network of options.networks) {
         cable(this.client, `eth-${network}`, network, 1500);
         const { index } = this.client.links.get(`eth-${network}`);
@@ -123,37 +120,18 @@ export class Lab {
 
   /** Leaves everything as it is and lets go of it. */
   leave(): void {
-    for (const thing of this.#open.splice(0)) thing.close();
-    this.#namespaces.splice(0);
+    this.#namespaces.leave();
   }
 
   /** Every process in the lab's namespaces: QEMUs, which outlive their starter by design. */
   endProcesses(): void {
-    for (const name of this.#namespaces) endProcessesIn(name);
+    this.#namespaces.endProcesses();
   }
 
   /** Removes every namespace and file of the lab. The VMs must have ended before: a process keeps its namespace alive. */
   close(): void {
-    for (const thing of this.#open.splice(0)) thing.close();
-    for (const name of this.#namespaces.splice(0)) ip('netns', 'del', name);
+    this.#namespaces.close();
     rmSync(this.directory, { recursive: true, force: true });
-  }
-
-  #namespace(namespace: string, name: string): Host {
-    ip('netns', 'add', namespace);
-    this.#namespaces.push(namespace);
-    const netns: Netns = this.#native.openNetns(namespace);
-    this.#open.push(netns);
-    const host = new Host(name, this.#native, netns);
-    this.#open.push(host);
-    host.links.set(host.links.get('lo').index, { up: true });
-    this.#native.inNetns(netns, () => {
-      // Test traffic only: no router solicitations, no duplicate detection, no limit on a client's receive buffer.
-      for (const [key, value] of [['ipv6/conf/default/accept_dad', '0'], ['ipv6/conf/all/accept_dad', '0'], ['ipv6/conf/default/router_solicitations', '0']] as const) {
-        writeFileSync(`/proc/sys/net/${key}`, value);
-      }
-    });
-    return host;
   }
 }
 
@@ -169,22 +147,6 @@ export function endLab(name: string): boolean {
   }
   rmSync(directory, { recursive: true, force: true });
   return there;
-}
-
-/** SIGKILL to every process in the namespace, and to what they start meanwhile. */
-export function endProcessesIn(namespace: string): void {
-  const pids = (): number[] => ip('netns', 'pids', namespace).split('\n').filter(Boolean).map(Number);
-  // A daemon may be starting a QEMU at this very moment.
-  for (let left = pids(), tries = 0; left.length > 0 && tries < 50; left = pids(), tries++) {
-    for (const pid of left) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        continue; // it has ended
-      }
-    }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
-  }
 }
 
 /** Removes what labs left behind whose process was killed: QEMUs, which outlive their starter by design, namespaces, files. */
@@ -231,9 +193,4 @@ function up(host: Host, name: string, kind: string): number {
   const { index } = host.links.create(name, kind, [], {});
   host.links.set(index, { up: true, noIpv6Address: true });
   return index;
-}
-
-/** Making and removing a named namespace is a mount, not netlink: iproute2 knows how. */
-export function ip(...args: string[]): string {
-  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }

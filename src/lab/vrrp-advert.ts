@@ -47,6 +47,6 @@ export function downInterval(version: number, interval: number, priority: number
   return 3 * interval + skew(version, interval, priority);
 }
 
-export function skew(version: number, interval: number, priority: number): number {
+function skew(version: number, interval: number, priority: number): number {
   return version === 2 ? (1000 * (256 - priority)) / 256 : ((256 - priority) * interval) / 256;
 }

@@ -8,15 +8,15 @@
  *
  * Faults are the switch's: routers are not told, except that a cut cable has no carrier.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Host } from '../host/host.ts';
+import type { Host } from '../host/host.ts';
 import { runNft } from '../host/nft.ts';
-import type { Native, Netns } from '../native/native.ts';
-import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
+import type { Native } from '../native/native.ts';
+import { parseIpAddress } from '../wire/ip-address.ts';
 import { Flow } from './flow.ts';
-import { endProcessesIn, ip } from './topology.ts';
+import { Namespaces, ip } from './namespaces.ts';
 import { VrrpWatch } from './vrrp-watch.ts';
 
 export interface LabRouter {
@@ -38,36 +38,30 @@ export interface VrrpLabOptions {
 /** Which frames of a router's cable the switch drops. */
 export type Ways = 'both' | 'from' | 'to';
 
-export const GATEWAY = { v4: '10.90.0.254', v6: 'fe80::254', v6Global: 'fd90::254' } as const;
-export const FAR = { v4: '10.91.0.100', v6: 'fd91::100' } as const;
+export const GATEWAY = { v4: '10.90.0.254', v6: 'fe80::254' } as const;
+const FAR = { v4: '10.91.0.100', v6: 'fd91::100' } as const;
 
 const FAULT_TABLE = 'godwit_lab';
-const FORWARDING: readonly (readonly [string, string])[] = [['ipv4/ip_forward', '1'], ['ipv6/conf/all/forwarding', '1']];
-const QUIET: readonly (readonly [string, string])[] = [
-  ['ipv6/conf/default/accept_dad', '0'], ['ipv6/conf/all/accept_dad', '0'], ['ipv6/conf/default/router_solicitations', '0'],
-  ['ipv4/conf/all/rp_filter', '0'], ['ipv4/conf/default/rp_filter', '0'],
-];
+const PLAIN: readonly (readonly [string, number])[] = [['ipv4/conf/all/rp_filter', 0], ['ipv4/conf/default/rp_filter', 0]];
+const FORWARDING: readonly (readonly [string, number])[] = [...PLAIN, ['ipv4/ip_forward', 1], ['ipv6/conf/all/forwarding', 1]];
 
 let made = 0;
 
 export class VrrpLab {
   readonly routers: readonly LabRouter[];
   readonly server: Host;
-  readonly far: Host;
   readonly switch: Host;
   /** Of this lab's own files. */
   readonly directory: string;
-  readonly native: Native;
-  readonly #prefix: string;
-  readonly #namespaces: string[] = [];
-  readonly #open: { close(): void }[] = [];
+  readonly #namespaces: Namespaces;
 
   private constructor(native: Native, { routers, forwarding = true }: VrrpLabOptions) {
-    this.native = native;
-    this.#prefix = `gwl-${process.pid}-v${++made}`;
-    this.directory = mkdtempSync(join(tmpdir(), `${this.#prefix}-`));
+    const prefix = `gwl-${process.pid}-v${++made}`;
+    const namespaces = new Namespaces(native, prefix);
+    this.#namespaces = namespaces;
+    this.directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
     try {
-      this.switch = this.#namespace('sw', QUIET);
+      this.switch = namespaces.host('sw', PLAIN);
       for (const name of ['br-lan', 'br-far']) {
         const { index } = this.switch.links.create(name, 'bridge', []);
         this.switch.links.set(index, { up: true, noIpv6Address: true });
@@ -75,17 +69,17 @@ export class VrrpLab {
       this.routers = Array.from({ length: routers }, (_, i) => {
         const number = i + 1;
         const name = `r${number}`;
-        const host = this.#namespace(name, forwarding ? [...QUIET, ...FORWARDING] : QUIET);
+        const host = namespaces.host(name, forwarding ? FORWARDING : PLAIN);
         this.#cable(host, 'lan', [`10.90.0.${number}/24`, `fd90::${number}/64`]);
         this.#cable(host, 'far', [`10.91.0.${number}/24`, `fd91::${number}/64`]);
-        return { name, number, host, namespace: `${this.#prefix}-${name}`, address: `10.90.0.${number}` };
+        return { name, number, host, namespace: namespaces.of(name), address: `10.90.0.${number}` };
       });
-      this.server = this.#namespace('s', QUIET);
+      this.server = namespaces.host('s', PLAIN);
       this.#cable(this.server, 'lan', ['10.90.0.10/24', 'fd90::10/64']);
-      ip('-n', `${this.#prefix}-s`, 'route', 'add', 'default', 'via', GATEWAY.v4);
-      ip('-n', `${this.#prefix}-s`, '-6', 'route', 'add', 'default', 'via', GATEWAY.v6, 'dev', 'lan');
-      this.far = this.#namespace('c', QUIET);
-      this.#cable(this.far, 'far', [`${FAR.v4}/24`, `${FAR.v6}/64`]);
+      ip('-n', namespaces.of('s'), 'route', 'add', 'default', 'via', GATEWAY.v4);
+      ip('-n', namespaces.of('s'), '-6', 'route', 'add', 'default', 'via', GATEWAY.v6, 'dev', 'lan');
+      const far = namespaces.host('c', PLAIN);
+      this.#cable(far, 'far', [`${FAR.v4}/24`, `${FAR.v6}/64`]);
     } catch (error) {
       this.close();
       throw error;
@@ -140,14 +134,13 @@ export class VrrpLab {
   }
 
   /** From the server, through whoever is Active, to the far host; resolves when it flows. */
-  flow(family: 4 | 6 = 4, rate = 1000): Promise<Flow> {
-    const to: IpAddress = parseIpAddress(family === 4 ? FAR.v4 : FAR.v6);
-    return Flow.start(this.server, { to, receiveIn: [`${this.#prefix}-c`], rate });
+  flow(): Promise<Flow> {
+    return Flow.start(this.server, { to: parseIpAddress(FAR.v4), receiveIn: [this.#namespaces.of('c')] });
   }
 
   /** From the server to the virtual address itself, at whichever routers have it. */
-  serviceFlow(address: string = GATEWAY.v4, rate = 1000): Promise<Flow> {
-    return Flow.start(this.server, { to: parseIpAddress(address), receiveIn: this.routers.map(({ namespace }) => namespace), rate });
+  serviceFlow(): Promise<Flow> {
+    return Flow.start(this.server, { to: parseIpAddress(GATEWAY.v4), receiveIn: this.routers.map(({ namespace }) => namespace) });
   }
 
   /** Does the router have the address now, on whichever interface? */
@@ -157,16 +150,13 @@ export class VrrpLab {
 
   /** The server asks anew for its gateway's MAC. */
   forgetNeighbours(): void {
-    ip('-n', `${this.#prefix}-s`, 'neighbour', 'flush', 'dev', 'lan');
+    ip('-n', this.#namespaces.of('s'), 'neighbour', 'flush', 'dev', 'lan');
   }
 
   /** Ends every process in the lab, and removes every namespace and file. */
   close(): void {
-    for (const thing of this.#open.splice(0)) thing.close();
-    for (const name of this.#namespaces.splice(0)) {
-      endProcessesIn(name);
-      ip('netns', 'del', name);
-    }
+    this.#namespaces.endProcesses();
+    this.#namespaces.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
 
@@ -186,20 +176,5 @@ export class VrrpLab {
       const [address = '', length] = text.split('/');
       to.addresses.add(index, parseIpAddress(address), Number(length));
     }
-  }
-
-  #namespace(name: string, settings: readonly (readonly [string, string])[]): Host {
-    const namespace = `${this.#prefix}-${name}`;
-    ip('netns', 'add', namespace);
-    this.#namespaces.push(namespace);
-    const netns: Netns = this.native.openNetns(namespace);
-    this.#open.push(netns);
-    const host = new Host(name, this.native, netns);
-    this.#open.push(host);
-    host.links.set(host.links.get('lo').index, { up: true });
-    this.native.inNetns(netns, () => {
-      for (const [key, value] of settings) writeFileSync(`/proc/sys/net/${key}`, value);
-    });
-    return host;
   }
 }

@@ -1,10 +1,8 @@
 /** What runs virtual routers in a lab: Godwit's pulse, keepalived, FRR's vrrpd, all from the same plan. */
 import type { RouterPlan } from '../model/virtual-router.ts';
 
-export type Program = 'godwit' | 'keepalived' | 'frr';
-
 export interface VrrpPeer {
-  readonly program: Program;
+  readonly program: 'godwit' | 'keepalived' | 'frr';
   /** As its users end it: SIGTERM, or the command for it. Resolves when all of it has ended. */
   stop(): Promise<void>;
   /** SIGKILL to every process of it, none of which gets to act on another's end. */

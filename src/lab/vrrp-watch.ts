@@ -18,15 +18,12 @@ export class VrrpWatch {
   /** In the order in which they were seen. */
   readonly adverts: WireAdvert[] = [];
   readonly #sockets: { readonly router: string; readonly socket: PacketSocket }[];
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<(advert: WireAdvert) => void>();
 
   constructor(sw: Host, ports: readonly { readonly router: string; readonly port: string }[]) {
     this.#sockets = ports.map(({ router, port }) => {
       const socket = sw.native.packetSocket(sw.netns, { ifindex: sw.links.get(port).index, protocol: ETH_P_ALL, receiveBuffer: 8 << 20, filter: VRRP_ONLY });
-      socket.onReadable(() => {
-        this.#drain(router, socket);
-        for (const look of this.#waiting) look();
-      });
+      socket.onReadable(() => this.#drain(router, socket));
       return { router, socket };
     });
   }
@@ -37,20 +34,17 @@ export class VrrpWatch {
     return this.adverts.sort((a, b) => a.at - b.at);
   }
 
-  /** Resolves to the first advert for which `wanted` holds; rejects after `patience` ms. */
+  /** Resolves to the first advert from now on for which `wanted` holds; rejects after `patience` ms. */
   until(what: string, wanted: (advert: WireAdvert) => boolean, patience = 10_000): Promise<WireAdvert> {
     return new Promise((resolve, reject) => {
-      let from = this.adverts.length;
       const end = (): void => {
         this.#waiting.delete(look);
         clearTimeout(timer);
       };
-      const look = (): void => {
-        const found = this.adverts.slice(Math.min(from, this.adverts.length)).find(wanted);
-        from = this.adverts.length;
-        if (!found) return;
+      const look = (advert: WireAdvert): void => {
+        if (!wanted(advert)) return;
         end();
-        resolve(found);
+        resolve(advert);
       };
       const timer = setTimeout(() => {
         end();
@@ -79,8 +73,11 @@ export class VrrpWatch {
     for (;;) {
       const received = this.#receive(socket);
       if (!received) return;
-      const advert = readAdvert(received.frame);
-      if (advert) this.adverts.push({ ...advert, at: received.timestamp, router, direction: received.packetType === PACKET_OUTGOING ? 'to' : 'from' });
+      const read = readAdvert(received.frame);
+      if (!read) continue;
+      const advert: WireAdvert = { ...read, at: received.timestamp, router, direction: received.packetType === PACKET_OUTGOING ? 'to' : 'from' };
+      this.adverts.push(advert);
+      for (const look of this.#waiting) look(advert);
     }
   }
 

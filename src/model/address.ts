@@ -1,34 +1,17 @@
 /** Who is where: an address of a network, as declared and as hosts have seen it. Not stored: it is what the agents reported last. */
-import type { Evidence } from '../protocol/address-fact.ts';
-import type { ConflictEnd } from '../protocol/address-conflicts.ts';
+import type { Conflict } from '../protocol/address-conflicts.ts';
+import type { AddressEntry } from '../protocol/address-registry.ts';
 import type { Resource } from './resource.ts';
 
-export type AddressEvidence = Evidence | 'declared';
-
 /** What one host knows of it at first hand. Spans in ms before the report that has it: hosts' clocks differ. */
-export interface AddressSighting {
-  readonly network: string;
-  readonly address: string;
-  /** Absent: declared for a virtual router without virtual MAC, and not seen. */
-  readonly mac?: string;
-  /** `here`: at a tap of a guest of this host. */
-  readonly place: 'here' | 'outside';
-  readonly port?: string;
-  readonly vm?: string;
-  readonly nic?: number;
-  readonly router?: string;
-  /** How it was seen last; `declared`: not seen. */
-  readonly evidence: AddressEvidence;
+export interface AddressSighting extends AddressEntry {
   /** Since it was seen or declared first, and since it was seen last. */
   readonly first: number;
   readonly last?: number;
 }
 
-export interface ConflictSighting {
-  readonly network: string;
-  readonly address: string;
-  readonly by: 'claim' | 'probe';
-  readonly ends: readonly [ConflictEnd, ConflictEnd];
+/** Spans too. */
+export interface ConflictSighting extends Conflict {
   readonly first: number;
   readonly last: number;
 }
@@ -53,7 +36,7 @@ export interface AddressHolder {
   readonly router?: string;
   /** Where it is; without, outside of all hosts, or not known. */
   readonly host?: string;
-  readonly evidence: AddressEvidence;
+  readonly evidence: AddressEntry['evidence'];
   /** Hosts that have seen it. */
   readonly seenBy: readonly string[];
   readonly first?: number;

@@ -1,6 +1,5 @@
 /** A VM as it runs on this host: its QEMU and its taps. */
 import type { Host } from '../host/host.ts';
-import type { GuardedTap } from '../host/source-guard.ts';
 import type { VmTap } from '../host/vm-tap.ts';
 import type { Vm } from '../model/vm.ts';
 import type { Tap } from '../native/native.ts';
@@ -19,6 +18,7 @@ export class KernelGuest implements Guest {
   readonly qemu: Qemu;
   readonly taps: readonly VmTap[];
   #open = true;
+  #unguarded: Promise<void> | undefined;
 
   private constructor(vm: Vm, place: Place, host: Host, qemu: Qemu, taps: readonly VmTap[]) {
     this.vm = vm;
@@ -37,7 +37,6 @@ export class KernelGuest implements Guest {
    */
   static async start(host: Host, vm: Vm, place: Place, incoming: Incoming): Promise<KernelGuest> {
     const taps: VmTap[] = [];
-    const guarded: GuardedTap[] = [];
     try {
       for (const [i, nic] of vm.nics.entries()) {
         if (nic.attachment.kind !== 'bridge') throw new MoveRefused([`nic${i}: only a NIC on a bridge can be run so far, not ${nic.attachment.kind}`]);
@@ -45,10 +44,9 @@ export class KernelGuest implements Guest {
         if (nic.attachment.segment?.kind === 'vxlan' && mtu < nic.mtu) throw new MoveRefused([`nic${i} has an MTU of ${nic.mtu}, and between the hosts its network carries ${mtu}: raise that of the hosts' devices, or lower the network's`]);
         const isolated = segmentOf(nic)?.kind === 'routed';
         taps.push(host.createVmTap({ name: `gt-${place.id}-${i}`, bridge: nic.attachment.bridge, mac: nic.mac, mtu: nic.mtu, mute: incoming === 'paused', isolated }));
-        // Only of a tap made here: that of a QEMU that runs already keeps its own.
-        if (nic.guard) guarded.push({ name: `gt-${place.id}-${i}`, mac: nic.mac, addresses: nic.addresses });
       }
       // Before there is anybody who could send.
+      const guarded = guardedOf({ vm, taps });
       if (guarded.length > 0) await host.guards.put(guarded);
       const qemu = await startQemu(host.native, host.netns, vm, { runDirectory: place.runDirectory, taps: taps.map((t) => t.tap), incoming });
       const guest = new KernelGuest(vm, place, host, qemu, taps);
@@ -62,7 +60,8 @@ export class KernelGuest implements Guest {
       }
     } catch (error) {
       for (const { tap } of taps) tap.close();
-      await unguard(host, guarded);
+      // Of taps made here: that of a QEMU that runs already keeps its own.
+      await unguard(host, guardedOf({ vm, taps }));
       throw error;
     }
   }
@@ -129,8 +128,9 @@ export class KernelGuest implements Guest {
     await this.#unguard();
   }
 
+  /** Once: a guard of the same name may be that of the next guest by then. */
   #unguard(): Promise<void> {
-    return unguard(this.host, guardedOf(this));
+    return (this.#unguarded ??= unguard(this.host, guardedOf(this)));
   }
 
   #withdraw(): void {

@@ -113,7 +113,16 @@ export class MoveSource {
       lane.groups = false;
     }
     handOver(this.running);
-    this.#heard ??= setTimeout(() => unhold(this.running), HEARD);
+    this.#heard ??= setTimeout(() => this.#unhold(), HEARD);
+  }
+
+  /** Best effort: an agent that ends closes its host meanwhile, and what is held on is let go by `endRedirect`. */
+  #unhold(): void {
+    try {
+      unhold(this.running);
+    } catch {
+      // Nothing waits for it.
+    }
   }
 
   /** Takes the whole redirect away, of all NICs or of one: frames reach the taps again, unless the guest has been handed over. */

@@ -2,9 +2,8 @@
  * What a guest's NICs need of the networks that Godwit makes (model/network.ts), beyond a port at the bridge. On a routed one: that
  * its addresses are routes of the host where it runs. On a VXLAN: that its host keeps handing on what still comes for it.
  */
-import { constants } from 'node:os';
 import type { Host } from '../host/host.ts';
-import { KernelRefused } from '../host/netlink.ts';
+import { ifThere } from '../host/netlink.ts';
 import { type RoutedAddress, routeHere, routeLeaving, routeNowhere } from '../host/routed-network.ts';
 import { vxlanDevice } from '../host/vxlan-network.ts';
 import type { VmTap } from '../host/vm-tap.ts';
@@ -12,7 +11,7 @@ import type { Nic, Vm } from '../model/vm.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 
 /** As much of a guest as its network is. */
-export interface Networked {
+interface Networked {
   readonly host: Host;
   readonly vm: Pick<Vm, 'nics'>;
   readonly taps: readonly VmTap[];
@@ -22,7 +21,8 @@ export interface Networked {
 export function settle(guest: Networked): void {
   const { host } = guest;
   for (const routed of routedAddresses(guest)) routeHere(host, routed);
-  for (const { nic, device } of overVxlan(guest)) unlessGone(() => host.vxlan.forget(device, nic.mac));
+  // An entry goes with its age.
+  for (const { nic, device } of overVxlan(guest)) ifThere(() => host.vxlan.forget(device, nic.mac));
 }
 
 /**
@@ -35,7 +35,8 @@ export function hold(guest: Networked, only?: number): void {
 
 /** The guest goes on here after all, or all others have heard where it is now: the bridge learns as it always does. */
 export function unhold(guest: Networked, only?: number): void {
-  for (const { nic, tap, at } of overVxlan(guest)) if (only === undefined || only === at) unlessGone(() => guest.host.bridges.learn(tap.index, nic.mac));
+  // A tap goes with its QEMU at any moment.
+  for (const { nic, tap, at } of overVxlan(guest)) if (only === undefined || only === at) ifThere(() => guest.host.bridges.learn(tap.index, nic.mac));
 }
 
 /**
@@ -51,7 +52,7 @@ export function leave(guest: Networked, to: IpAddress): void {
   const { host } = guest;
   withdraw(guest);
   for (const { nic, device } of overVxlan(guest)) {
-    unlessGone(() => {
+    ifThere(() => {
       host.vxlan.set(device, { mac: nic.mac, remote: to });
       host.bridges.learn(device, nic.mac);
     });
@@ -72,30 +73,10 @@ function overVxlan({ host, vm, taps }: Networked) {
   return vm.nics.flatMap((nic, at) => {
     const [segment, tap] = [segmentOf(nic), taps[at]];
     if (segment?.kind !== 'vxlan' || !tap) return [];
-    const device = indexOf(host, vxlanDevice(segment.vni));
+    const device = host.links.find(vxlanDevice(segment.vni))?.index;
     return device === undefined ? [] : [{ nic, tap, at, device }];
   });
 }
 
 export const segmentOf = ({ attachment }: Pick<Nic, 'attachment'>) => (attachment.kind === 'bridge' ? attachment.segment : undefined);
-const bridgeOf = (host: Host, { attachment }: Nic): number | undefined => (attachment.kind === 'bridge' ? indexOf(host, attachment.bridge) : undefined);
-
-const { ENODEV, ENOENT } = constants.errno;
-
-function indexOf({ links }: Host, name: string): number | undefined {
-  try {
-    return links.get(name).index;
-  } catch (error) {
-    if (error instanceof KernelRefused && error.errno === ENODEV) return undefined;
-    throw error;
-  }
-}
-
-/** A tap goes with its QEMU at any moment, an entry with its age. */
-function unlessGone(change: () => void): void {
-  try {
-    change();
-  } catch (error) {
-    if (!(error instanceof KernelRefused && (error.errno === ENODEV || error.errno === ENOENT))) throw error;
-  }
-}
+const bridgeOf = (host: Host, { attachment }: Nic): number | undefined => (attachment.kind === 'bridge' ? host.links.find(attachment.bridge)?.index : undefined);

@@ -1,4 +1,5 @@
 /** Sockets that Node does not have: AF_PACKET, AF_NETLINK, and AF_UNIX pairs that carry descriptors. */
+import { AF_INET, AF_INET6, writeSocketAddress } from './control-message.ts';
 import { cInt, check, Descriptor } from './kernel-descriptor.ts';
 import { NativeMisuseError, checkGroup, checkGroupMac } from './native.ts';
 import type {
@@ -10,11 +11,12 @@ import type { Rawio } from './rawio.ts';
 const AF_UNIX = 1;
 const AF_NETLINK = 16;
 const AF_PACKET = 17;
+export const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
 const SOCK_SEQPACKET = 5;
-const SOL_SOCKET = 1;
-const SO_RCVBUFFORCE = 33;
-const SO_TIMESTAMPNS = 35;
+export const SOL_SOCKET = 1;
+export const SO_RCVBUFFORCE = 33;
+export const SO_TIMESTAMPNS = 35;
 // linux/if_packet.h
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
@@ -27,11 +29,8 @@ const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 // linux/in.h, linux/in6.h
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_DGRAM = 2;
 const IPPROTO_IP = 0;
-const IPPROTO_IPV6 = 41;
+export const IPPROTO_IPV6 = 41;
 const MCAST_JOIN_GROUP = 42;
 /** struct group_req: u32 gr_interface, 4 of padding, struct sockaddr_storage gr_group. */
 const GROUP_REQ_BYTES = 136;
@@ -188,10 +187,8 @@ export function joinGroup(rawio: Rawio, ifindex: number, group: Uint8Array): Mem
   return prepared(new KernelSocket(rawio, fd, what), (socket) => {
     const request = new DataView(new ArrayBuffer(GROUP_REQ_BYTES));
     request.setUint32(0, ifindex, true);
-    request.setUint16(8, v4 ? AF_INET : AF_INET6, true);
     const bytes = new Uint8Array(request.buffer);
-    // sin_addr of struct sockaddr_in; sin6_addr of struct sockaddr_in6
-    bytes.set(group, 8 + (v4 ? 4 : 8));
+    bytes.set(writeSocketAddress({ address: group, port: 0 }), 8);
     socket.setOption('MCAST_JOIN_GROUP', v4 ? IPPROTO_IP : IPPROTO_IPV6, MCAST_JOIN_GROUP, bytes);
   });
 }

@@ -5,18 +5,14 @@ import {
 import type { ControlMessage, SocketAddress } from './control-message.ts';
 import { errno, systemError } from './errno.ts';
 import { cInt, check } from './kernel-descriptor.ts';
-import { KernelSocket, prepared } from './kernel-sockets.ts';
+import { IPPROTO_IPV6, KernelSocket, SOCK_DGRAM, SOL_SOCKET, SO_RCVBUFFORCE, SO_TIMESTAMPNS, prepared } from './kernel-sockets.ts';
 import { SystemError } from './native.ts';
 import type { Rawio } from './rawio.ts';
 import { MOST_REFUSALS, addressText, checkUdpDestination, checkUdpOptions, udpSocketText } from './udp.ts';
 import type { ReceivedDatagram, UdpDestination, UdpRefusal, UdpSocket, UdpSocketOptions } from './udp.ts';
 
 // asm-generic/socket.h, linux/socket.h, linux/sockios.h
-const SOCK_DGRAM = 2;
-const SOL_SOCKET = 1;
 const SO_REUSEPORT = 15;
-const SO_RCVBUFFORCE = 33;
-const SO_TIMESTAMPNS = 35;
 const SO_BINDTOIFINDEX = 62;
 const MSG_ERRQUEUE = 0x2000;
 const SIOCGIFNAME = 0x8910;
@@ -49,7 +45,6 @@ interface Names {
   readonly infoBytes: number;
 }
 
-const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
 /** struct in_pktinfo: i32 ifindex, local address, destination in the header. IP_TTL, IP_TOS, IP_PKTINFO, ... */

@@ -9,6 +9,7 @@
  * A probe costs its sender one packet out and one in, and its reflector the same. With `n` sessions out and as many in, a host handles
  * 4 × n × rate packets a second, and each direction of its link carries 2 × n × rate of them.
  */
+import { fnv1a } from '../base/fnv-1a.ts';
 import { type Milliseconds, ms } from '../base/units.ts';
 
 export interface ProbedPath {
@@ -134,8 +135,7 @@ function reasonOf(deals: readonly Deal[], hosts: number, sampled: boolean): stri
 
 /** A number that looks random, the same on every host: FNV-1a, then the finalizer of MurmurHash3. */
 function rank(text: string, seed: number): number {
-  let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
+  let hash = fnv1a(text, seed);
   hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
   hash = Math.imul(hash ^ hash >>> 13, 0xc2b2ae35);
   return (hash ^ hash >>> 16) >>> 0;

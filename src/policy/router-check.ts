@@ -1,10 +1,12 @@
 /** What is wrong with the declaration of a virtual router, or only odd. router-clash.ts looks at it beside the others. */
 import { type VirtualRouterSpec, routerDefaults } from '../model/virtual-router.ts';
+import { describeTrack } from '../protocol/vrrp-host.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
+import { enclosingPrefix, prefixText } from '../wire/ip-prefix.ts';
 import { sameNetwork } from '../wire/same-network.ts';
 import { isLinkLocal } from '../wire/vrrp.ts';
 import { checkOthers } from './router-clash.ts';
-import { type HostAddresses, addressOf, deviceOf, durationOf, familyOf, networksOf, prefixedOf, sourceOf, tracksOf, watched } from './router-terms.ts';
+import { type HostAddresses, addressOf, deviceOf, durationOf, familyOf, networksOf, prefixedOf, sourceOf, tracksOf } from './router-terms.ts';
 
 export interface RouterProblem {
   /** `error`: it cannot work, and is refused. `warning`: it works, but perhaps not as it was meant. */
@@ -178,7 +180,7 @@ function checkHost(spec: VirtualRouterSpec, host: string, complain: Complain): v
 function checkTracks(spec: VirtualRouterSpec, host: string, complain: Complain): void {
   const before = new Set<string>();
   for (const { track, path } of tracksOf(spec, host)) {
-    const what = watched(track);
+    const what = describeTrack(track);
     if (before.has(what)) complain('error', path, `${what} is tracked twice: once is enough, with the weight that is meant`);
     before.add(what);
     if (track.weight === 0) {
@@ -198,10 +200,9 @@ function checkTracks(spec: VirtualRouterSpec, host: string, complain: Complain):
 function checkRoute(text: string, path: string, family: 4 | 6 | undefined, complain: Complain): void {
   const route = prefixedOf(text);
   if (!route) return complain('error', path, `${JSON.stringify(text)} is no route: write one like 0.0.0.0/0 or 2001:db8::/32`);
-  const bits = Array.from(route.address.bytes(), (byte) => byte.toString(2).padStart(8, '0')).join('');
-  if (bits.slice(route.prefixLength).includes('1')) {
-    complain('error', path,
-      `${text} has bits behind its prefix, so no route is ever equal to it: write the prefix alone`);
+  const prefix = enclosingPrefix(route);
+  if (!prefix.address.equals(route.address)) {
+    complain('error', path, `${text} has bits behind its prefix, so no route is ever equal to it: write ${prefixText(prefix)}`);
   }
   else if (route.address.family !== family) complain('warning', path, `${text} is not of the family of the router's addresses`);
 }

@@ -2,33 +2,24 @@
 import { type RouterHostSpec, type Track, type TrackSpec, type VirtualRouterSpec, routerDefaults } from '../model/virtual-router.ts';
 import { parseDuration } from '../model/quantity.ts';
 import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
+import { type IpPrefix, longestPrefix, parseIpPrefix, prefixText } from '../wire/ip-prefix.ts';
 import { isLinkLocal } from '../wire/vrrp.ts';
 
 /** IP addresses that hosts are reached by, by their names; undefined where that is not known. */
 export type HostAddresses = (host: string) => string | undefined;
 
-export interface Prefixed {
-  readonly address: IpAddress;
-  readonly prefixLength: number;
-}
-
 /** undefined for what is none. */
-export function addressOf(text: string): IpAddress | undefined {
+export const addressOf = (text: string): IpAddress | undefined => parsed(parseIpAddress, text);
+
+/** `192.0.2.1/24`; without a prefix length the address alone: /32, /128. undefined for what is neither. */
+export const prefixedOf = (text: string): IpPrefix | undefined => parsed(parseIpPrefix, text);
+
+function parsed<T>(parse: (text: string) => T, text: string): T | undefined {
   try {
-    return parseIpAddress(text);
+    return parse(text);
   } catch {
     return undefined;
   }
-}
-
-/** `192.0.2.1/24`; without a prefix length the address alone: /32, /128. undefined for what is neither. */
-export function prefixedOf(text: string): Prefixed | undefined {
-  const [before = '', length, ...rest] = text.split('/');
-  const address = addressOf(before);
-  if (!address || rest.length > 0) return undefined;
-  const longest = address.family === 4 ? 32 : 128;
-  const prefixLength = length === undefined ? longest : Number(length);
-  return length === '' || !Number.isInteger(prefixLength) || prefixLength > longest ? undefined : { address, prefixLength };
 }
 
 /** In ms. Rounded to µs: 2.01 s times 1000 is 2009.9999999999998, and that is on no grid of 10 ms. */
@@ -48,10 +39,10 @@ export function familyOf(spec: VirtualRouterSpec): 4 | 6 | undefined {
 }
 
 /** The networks that its addresses are in: none where they stand without a prefix length. A link-local one is in all. */
-export const networksOf = (spec: VirtualRouterSpec): readonly Prefixed[] => spec.addresses.flatMap((text) => {
+export const networksOf = (spec: VirtualRouterSpec): readonly IpPrefix[] => spec.addresses.flatMap((text) => {
   const prefixed = prefixedOf(text);
   if (!prefixed || isLinkLocal(prefixed.address)) return [];
-  return prefixed.prefixLength < (prefixed.address.family === 4 ? 32 : 128) ? [prefixed] : [];
+  return prefixed.prefixLength < longestPrefix(prefixed.address) ? [prefixed] : [];
 });
 
 export const deviceOf = (spec: VirtualRouterSpec, host: string): string | undefined => partOf(spec, host)?.interface ?? spec.interface;
@@ -93,16 +84,5 @@ function trackOf(track: TrackSpec): Track {
 /** In the form in which equal routes have equal texts; what is none stays as it is. */
 function routeOf(text: string): string {
   const prefixed = prefixedOf(text);
-  return prefixed ? `${prefixed.address}/${prefixed.prefixLength}` : text;
-}
-
-/** What a track watches, in words: equal for two that watch the same. */
-export function watched(track: Track): string {
-  switch (track.kind) {
-    case 'interface': return `interface ${track.interface}`;
-    case 'route': return `route ${track.route}`;
-    case 'process': return `process ${track.process}`;
-    case 'script': return `script ${track.script}`;
-    default: return track satisfies never;
-  }
+  return prefixed ? prefixText(prefixed) : text;
 }

@@ -15,18 +15,23 @@ export interface ConflictEnd {
   readonly router?: string;
 }
 
-export interface Conflict {
+/** Who disputes which address with whom. */
+export interface Dispute {
   readonly network: string;
   readonly address: string;
   /** `claim`: both say they have it. `probe`: both asked for it at the same time, before they took it. */
   readonly by: 'claim' | 'probe';
   readonly ends: readonly [ConflictEnd, ConflictEnd];
+}
+
+/** One that goes on. When it was seen first and last, in ms on the caller's clock. */
+export interface Conflict extends Dispute {
   readonly first: number;
   readonly last: number;
 }
 
 /** The same for the same two, whoever of them came first. */
-export const conflictKey = ({ network, address, ends }: Pick<Conflict, 'network' | 'address' | 'ends'>): string =>
+export const conflictKey = ({ network, address, ends }: Omit<Dispute, 'by'>): string =>
   [network, address, ...ends.map(({ mac, router }) => mac ?? router ?? '').toSorted((a, b) => (a < b ? -1 : 1))].join(' ');
 
 export interface ConflictChange {
@@ -39,7 +44,7 @@ export class Conflicts {
   #refused = 0;
 
   /** The same two again are the same conflict. */
-  seen(what: Pick<Conflict, 'network' | 'address' | 'by' | 'ends'>, now: number): readonly ConflictChange[] {
+  seen(what: Dispute, now: number): readonly ConflictChange[] {
     const key = conflictKey(what);
     const known = this.#open.get(key);
     if (!known && this.#open.size >= MOST) {

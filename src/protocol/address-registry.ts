@@ -50,6 +50,7 @@ export interface AddressEntry {
   readonly address: string;
   /** Absent: a virtual router's without virtual MAC that nobody has been seen to use. */
   readonly mac?: string;
+  /** `here`: at a tap of a guest of this host. */
   readonly place: Where['place'];
   readonly port?: string;
   readonly vm?: string;

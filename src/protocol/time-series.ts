@@ -12,6 +12,7 @@
  * `seriesBytes` says 165 MB.
  */
 import { GodwitError } from '../base/error.ts';
+import { fnv1a } from '../base/fnv-1a.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
 
 /** From fine to coarse. */
@@ -181,12 +182,9 @@ function columnsOf(kind: SeriesKind, ring: Ring, index: number, buffer: ArrayBuf
   return { ring, index, whole: counts(), part: undefined, min, max, mean, classes };
 }
 
-/** FNV-1a of the layout, so that a file of another one is not mistaken for it. */
+/** Of the layout, so that a file of another one is not mistaken for it. */
 function layoutDigest(kind: SeriesKind, rings: readonly Ring[]): number {
-  let hash = 0x811c9dc5;
-  const text = `${kind} ${rings.map(({ step, slots, fine }) => `${step}/${slots}/${fine}`).join(' ')}`;
-  for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
-  return hash >>> 0;
+  return fnv1a(`${kind} ${rings.map(({ step, slots, fine }) => `${step}/${slots}/${fine}`).join(' ')}`);
 }
 
 /** The class of a latency in ms. */

@@ -17,7 +17,7 @@ import {
 } from './vrrp-member.ts';
 import { type HeardAdvert, type VrrpEffect, type VrrpEvent, type VrrpPhase, deadlineOf, intervalOf, phaseOf, stepVrrp } from './vrrp.ts';
 
-export { type HostRouter, type HostTrack, type TransitionEvidence, trackKey } from './vrrp-member.ts';
+export { type HostRouter, type HostTrack, type TransitionEvidence, describeTrack, trackKey } from './vrrp-member.ts';
 
 type Transition = Extract<VrrpEffect, { do: 'transition' }>;
 export type HostEffect = { readonly router: string } & (

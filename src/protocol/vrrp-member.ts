@@ -33,19 +33,29 @@ export interface TransitionEvidence {
   readonly down: readonly string[];
 }
 
+export type Tracked =
+  | { readonly kind: 'interface'; readonly interface: string }
+  | { readonly kind: 'route'; readonly route: string }
+  | { readonly kind: 'process'; readonly process: string }
+  | { readonly kind: 'script'; readonly script: string };
+
 /** What is tracked, as one text; two routers that track the same have the same. */
-export function trackKey(
-  track:
-    | { readonly kind: 'interface'; readonly interface: string }
-    | { readonly kind: 'route'; readonly route: string }
-    | { readonly kind: 'process'; readonly process: string }
-    | { readonly kind: 'script'; readonly script: string },
-): string {
+export function trackKey(track: Tracked): string {
   switch (track.kind) {
     case 'interface': return `interface:${track.interface}`;
     case 'route': return `route:${track.route}`;
     case 'process': return `process:${track.process}`;
     case 'script': return `script:${track.script}`;
+  }
+}
+
+/** The same in words, for people. */
+export function describeTrack(track: Tracked): string {
+  switch (track.kind) {
+    case 'interface': return `interface ${track.interface}`;
+    case 'route': return `route ${track.route}`;
+    case 'process': return `process ${track.process}`;
+    case 'script': return `script ${track.script}`;
   }
 }
 

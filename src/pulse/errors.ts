@@ -3,8 +3,8 @@ import { GodwitError } from '../base/error.ts';
 
 /** Another pulse has this run directory. */
 export class PulseAlreadyRuns extends GodwitError {
-  constructor(runDir: string, cause?: unknown) {
-    super('PULSE_ALREADY_RUNS', `Another pulse uses ${runDir}: end it, or give this one another --run-dir`, cause === undefined ? undefined : { cause });
+  constructor(runDir: string, cause: unknown) {
+    super('PULSE_ALREADY_RUNS', `Another pulse uses ${runDir}: end it, or give this one another --run-dir`, { cause });
   }
 }
 

@@ -30,8 +30,6 @@ export function ownHeap(): Heap {
 const LOOK = seconds(10);
 /** That much more than was alive makes a collection worth its while; V8 lets it grow by some 10 MiB before it begins one. */
 const GROWN = mib(2);
-/** What has no deadline before that is not delayed. */
-export const QUIET = ms(50);
 
 export class Garbage {
   readonly #heap: Heap;

@@ -5,7 +5,6 @@ import type { Host } from '../host/host.ts';
 import type { Link } from '../host/link.ts';
 import type { Monitor, NetworkChange } from '../host/monitor.ts';
 import { joinGroup } from '../host/multicast.ts';
-import { KernelRefused } from '../host/netlink.ts';
 import { runNft } from '../host/nft.ts';
 import { readSysctl } from '../host/sysctl.ts';
 import type { RouteEntry } from '../host/route.ts';
@@ -14,7 +13,7 @@ import type { IpAddress } from '../wire/ip-address.ts';
 import { MacAddress } from '../wire/mac-address.ts';
 import { isLinkLocal } from '../wire/vrrp.ts';
 import type { Device, GroundChange, KnownNeighbour, Place, PulseGround, Seat } from './ground.ts';
-import { ADDRESS_PROTOCOL } from './kernel-seat.ts';
+import { ADDRESS_PROTOCOL, tolerate } from './kernel-seat.ts';
 import { removeAddresses, removeDevices } from './leftovers.ts';
 import { refusalRules } from './refusal.ts';
 import { SeatMaker } from './seat-kernel.ts';
@@ -46,7 +45,8 @@ export class KernelGround implements PulseGround {
   }
 
   device(name: string): Device | undefined {
-    return absent([constants.errno.ENODEV], () => deviceOf(this.#host.links.get(name)));
+    const link = this.#host.links.find(name);
+    return link && deviceOf(link);
   }
 
   sources(device: Device, family: 4 | 6): readonly IpAddress[] {
@@ -81,7 +81,7 @@ export class KernelGround implements PulseGround {
       const mac = neighbours.mac(index, way.hop);
       const virtual = mac && isVirtualRouterMac(mac);
       // Forgotten, so that the next answer may be another.
-      if (virtual) absent([constants.errno.ENOENT], () => neighbours.delete(index, way.hop));
+      if (virtual) tolerate([constants.errno.ENOENT], () => neighbours.delete(index, way.hop));
       if (!mac || virtual) neighbours.resolve(index, way.hop);
       return virtual ? undefined : mac;
     });
@@ -152,7 +152,7 @@ export class KernelGround implements PulseGround {
 
   #reached<T>(ask: () => T): T | undefined {
     const { ENETUNREACH, EHOSTUNREACH, ENETDOWN } = constants.errno;
-    return absent([ENETUNREACH, EHOSTUNREACH, ENETDOWN], ask);
+    return tolerate([ENETUNREACH, EHOSTUNREACH, ENETDOWN], ask);
   }
 
   /** Those that are not a virtual router's. */
@@ -187,14 +187,4 @@ function groundChange(change: NetworkChange): GroundChange | undefined {
 function isVirtualRouterMac(mac: MacAddress): boolean {
   const [a, b, c, d, family] = mac.bytes();
   return a === 0 && b === 0 && c === 0x5e && d === 0 && (family === 1 || family === 2);
-}
-
-/** Undefined where the kernel says that there is none. */
-function absent<T>(errnos: readonly number[], ask: () => T): T | undefined {
-  try {
-    return ask();
-  } catch (error) {
-    if (error instanceof KernelRefused && errnos.includes(error.errno)) return undefined;
-    throw error;
-  }
 }

@@ -5,7 +5,8 @@
 import type { MemoryNetwork } from '../native/memory.ts';
 import type { Membership, Native, Netns } from '../native/native.ts';
 import type { GodwitError } from '../base/error.ts';
-import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
+import type { IpAddress } from '../wire/ip-address.ts';
+import { parseIpPrefix } from '../wire/ip-prefix.ts';
 import { MacAddress } from '../wire/mac-address.ts';
 import { isLinkLocal } from '../wire/vrrp.ts';
 import { PlanImpossible } from './errors.ts';
@@ -81,8 +82,8 @@ export class MemoryGround implements PulseGround {
   setRoute(prefix: string, there: boolean): void {
     if (there) this.#routes.add(prefix);
     else this.#routes.delete(prefix);
-    const [to = '', length] = prefix.split('/');
-    this.#tell({ kind: 'route', to: parseIpAddress(to), prefixLength: Number(length), removed: !there });
+    const { address: to, prefixLength } = parseIpPrefix(prefix);
+    this.#tell({ kind: 'route', to, prefixLength, removed: !there });
   }
 
   sources({ index }: Device, family: 4 | 6): readonly IpAddress[] {

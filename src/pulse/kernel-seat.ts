@@ -214,13 +214,14 @@ const isSame = (one: Installed, other: Installed): boolean => one.prefixLength =
 const isAlike = (one: Installed, other: Installed | undefined): boolean =>
   other !== undefined && isSame(one, other) && one.options.noPrefixRoute === other.options.noPrefixRoute;
 /** There is no such device. */
-export const isMissing = (error: unknown): boolean => error instanceof KernelRefused && error.errno === ENODEV;
+const isMissing = (error: unknown): boolean => error instanceof KernelRefused && error.errno === ENODEV;
 
-/** It is gone already: as wanted. */
-export function tolerate(errnos: readonly number[], act: () => void): void {
+/** Undefined where the kernel refused it by one of these: there is none, or it is gone already. */
+export function tolerate<T>(errnos: readonly number[], ask: () => T): T | undefined {
   try {
-    act();
+    return ask();
   } catch (error) {
-    if (!(error instanceof KernelRefused) || !errnos.includes(error.errno)) throw error;
+    if (error instanceof KernelRefused && errnos.includes(error.errno)) return undefined;
+    throw error;
   }
 }

@@ -1,26 +1,12 @@
 /** One pulse per run directory, and one per network namespace: a second one would remove all that the first one has. */
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { lockFile } from '../host/file-lock.ts';
 import { PulseAlreadyRuns, PulseElsewhere } from './errors.ts';
 
-/** A database that nobody refers to is closed, and its lock gone, whenever garbage is collected. */
-const held = new Set<DatabaseSync>();
-
-/** Until what it returns is called, or the process ends however it ends: SQLite takes fcntl(2) locks. Throws PulseAlreadyRuns. */
+/** Until what it returns is called, or the process ends. Throws PulseAlreadyRuns. */
 export function lockRunDirectory(runDir: string): () => void {
-  const file = new DatabaseSync(join(runDir, 'pulse.lock'), { timeout: 0 });
-  try {
-    file.exec('BEGIN EXCLUSIVE');
-  } catch (error) {
-    file.close();
-    throw new PulseAlreadyRuns(runDir, error);
-  }
-  held.add(file);
-  return () => {
-    held.delete(file);
-    file.close();
-  };
+  return lockFile(join(runDir, 'pulse.lock'), (cause) => new PulseAlreadyRuns(runDir, cause));
 }
 
 /** Abstract (unix(7)): of this network namespace alone, and gone with its process. Nobody is heard on it. */

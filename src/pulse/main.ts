@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync, writeSync } from 'node:fs';
 import { pid } from 'node:process';
+import manifest from '../../package.json' with { type: 'json' };
 import { formatError } from '../base/error.ts';
 import { Host } from '../host/host.ts';
 import { kernelNative } from '../native/kernel.ts';
@@ -14,7 +15,6 @@ import { PulseProcess } from './pulse-process.ts';
 import { servePulse } from './pulse-server.ts';
 import { rehearse } from './rehearsal.ts';
 import { formerSettings, pulseIdentity, pulseSocket } from './socket-path.ts';
-import { ownVersion } from './version.ts';
 
 export interface PulseOptions {
   /** Its socket, its lock and its log. */
@@ -55,7 +55,7 @@ export async function runPulse({ runDir, signal }: PulseOptions): Promise<void> 
     ground.rehearse();
     let server: Awaited<ReturnType<typeof servePulse>> | undefined;
     const pulse = new PulseProcess({
-      ground, realtime, pulse: randomBytes(8).toString('hex'), pid, version: ownVersion(), log, tell: (message) => server?.tell(message),
+      ground, realtime, pulse: randomBytes(8).toString('hex'), pid, version: manifest.version, log, tell: (message) => server?.tell(message),
       heap: ownHeap(),
     });
     server = await servePulse({

@@ -7,7 +7,7 @@ import type { Account } from './account.ts';
  * `seat`: where its addresses go; `accept`: the rules that drop what is addressed to them; `source`: where its adverts come from; `mtu`,
  * `send`: whether they fit and go out; `peers`: the ways there.
  */
-export type Obstacle = 'seat' | 'accept' | 'source' | 'mtu' | 'peers' | 'send';
+type Obstacle = 'seat' | 'accept' | 'source' | 'mtu' | 'peers' | 'send';
 
 export interface ObjectionParts {
   readonly host: VrrpHost;
@@ -22,10 +22,6 @@ export class Objections {
 
   constructor(parts: ObjectionParts) {
     this.#parts = parts;
-  }
-
-  has(router: string, obstacle: Obstacle): boolean {
-    return this.#reasons.get(router)?.has(obstacle) === true;
   }
 
   /** Without a reason: it is out of the way. */

@@ -4,11 +4,11 @@ import type { RouterPlan } from '../model/virtual-router.ts';
 import { type HostRouter, trackKey } from '../protocol/vrrp-host.ts';
 import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
 import type { MacAddress } from '../wire/mac-address.ts';
+import { parseIpPrefix } from '../wire/ip-prefix.ts';
 import { virtualRouterMac } from '../wire/vrrp.ts';
 import { DecodeError } from '../wire/wire.ts';
 import { PlanImpossible } from './errors.ts';
 import type { PlacedAddress } from './ground.ts';
-import { parsePrefix } from './tracking.ts';
 
 export interface ReadPlan {
   readonly plan: RouterPlan;
@@ -46,7 +46,7 @@ export function readPlan(plan: RouterPlan): ReadPlan {
     if (!Number.isInteger(steps) || steps < 1 || steps > most[version]) {
       throw new PlanImpossible(`Its interval is ${plan.interval} ms; version ${version} can say ${sayable[version]}`);
     }
-    for (const track of plan.track) if (track.kind === 'route') parsePrefix(track.route);
+    for (const track of plan.track) if (track.kind === 'route') parseIpPrefix(track.route);
     const { count, interval, refresh } = plan.announce;
     return {
       plan, text: JSON.stringify(plan), addresses, source, peers,

@@ -4,17 +4,16 @@
  * MAC that the asker gave, by the way that switches know to it. One answer that arrives here is the proof.
  */
 import { arpFilter, neighbourAdvertisementFilter } from '../host/packet-filter.ts';
-import type { PacketSocket } from '../native/native.ts';
-import { SystemError } from '../native/native.ts';
+import { type PacketSocket, SystemError } from '../native/native.ts';
 import { arpProbeFrame, nsProbeFrame } from '../wire/announce.ts';
 import { decodeArp } from '../wire/arp.ts';
 import { EtherType, decodeEthernet } from '../wire/ethernet.ts';
 import { decodeNeighborDiscovery } from '../wire/icmpv6-nd.ts';
 import { type IpAddress } from '../wire/ip-address.ts';
 import type { MacAddress } from '../wire/mac-address.ts';
+import { sameNetwork } from '../wire/same-network.ts';
 import { DecodeError } from '../wire/wire.ts';
 import type { Device, PlacedAddress, PulseGround } from './ground.ts';
-import { sameNetwork } from './same-network.ts';
 
 const ETH_P_ALL = 0x0003;
 /** Bytes: some dozens of frames. What nobody waits for is not worth more. */

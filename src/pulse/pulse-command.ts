@@ -42,12 +42,6 @@ export function decodeCommand(value: unknown): ReadCommand {
   }
 }
 
-/** Throws PulseLineInvalid with the field that is wrong. */
-export function decodePlan(value: unknown): RouterPlan {
-  if (!isPlan(value)) throw new PulseLineInvalid(`the plan of router ${nameOf(value)}: ${faultOfPlan(value)}`);
-  return value;
-}
-
 const unread = (value: unknown): UnreadPlan =>
   ({ name: nameOf(value), reason: `Agent and pulse do not understand each other: ${faultOfPlan(value)}; are both of the same version?` });
 

@@ -22,7 +22,7 @@ import type { ReadCommand, UnreadPlan } from './pulse-command.ts';
 import type { PulseMessage } from './pulse-protocol.ts';
 import { RouterBinder } from './router-binder.ts';
 import { RouterDriver } from './router-driver.ts';
-import { Garbage, type Heap, QUIET as NO_HURRY } from './garbage.ts';
+import { Garbage, type Heap } from './garbage.ts';
 import { type Arrival } from './segment.ts';
 import { Segments } from './segments.ts';
 import { SendTroubles } from './send-troubles.ts';
@@ -49,8 +49,8 @@ const SECOND = seconds(1);
 const CHORES = ms(1);
 /** Routers that leave are waited for so long when the pulse is to end. */
 const PATIENCE = seconds(5);
-/** With nothing due for so long, there is time for what holds this thread up for some 10 ms. */
-const QUIET = ms(25);
+/** With nothing due for so long, there is time for what holds this thread up: a socket's end (some 10 ms), a collection (some 20 ms). */
+const QUIET = ms(50);
 
 const isHeard = ({ do: what }: HostEffect): boolean => what === 'send' || what === 'announce' || what === 'verify';
 
@@ -206,7 +206,7 @@ export class PulseProcess {
     this.#arm();
   }
 
-  /** Only noted: any number of changes is looked at once, in the turn that comes at once. */
+  /** Only noted: however many changes come, they are looked at together, in the turn that comes at once. */
   #groundChanged(change: GroundChange): void {
     this.#binder.note(change);
     this.#tracks.note(change);
@@ -264,7 +264,7 @@ export class PulseProcess {
     if (this.#now() >= this.#nextSecond) this.#everySecond();
     for (const until = this.#now() + CHORES; this.#chores.length > 0 && this.#now() < until; ) this.#chores.shift()?.();
     if (this.#now() >= this.#account.due) this.#account.tellStatus(this.#now());
-    if ((this.#host.deadline() ?? Infinity) > this.#now() + QUIET) this.#segments.bury();
+    if (this.#isQuiet()) this.#segments.bury();
     if (this.#garbage?.mayCollect(() => this.#isIdle(), this.#now()) === true) this.#excused = this.#now();
     if (this.#ending !== undefined) this.#finish();
     if (!this.#closed) this.#arm();
@@ -272,7 +272,11 @@ export class PulseProcess {
 
   /** Nobody waits for it: it only listens, or it has spoken just now and speaks again much later. */
   #isIdle(): boolean {
-    return [...this.#drivers.values()].every(({ seated }) => !seated) || (this.#host.deadline() ?? Infinity) > this.#now() + NO_HURRY;
+    return [...this.#drivers.values()].every(({ seated }) => !seated) || this.#isQuiet();
+  }
+
+  #isQuiet(): boolean {
+    return (this.#host.deadline() ?? Infinity) > this.#now() + QUIET;
   }
 
   #tick(late: Milliseconds, now: Milliseconds): void {

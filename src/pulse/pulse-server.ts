@@ -1,4 +1,4 @@
-/** The pulse's end of its unix socket: any number of agents' connections, each greeted with all there is to tell. */
+/** The pulse's end of its unix socket. Agents may connect as often as they like; each connection is greeted with all there is to tell. */
 import { chmodSync, rmSync } from 'node:fs';
 import { type Socket, createServer } from 'node:net';
 import { readLines, writeLine } from './json-lines.ts';

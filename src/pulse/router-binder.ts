@@ -140,6 +140,7 @@ export class RouterBinder {
     }
     if (this.#changed.gateways) this.#parts.segments.learn();
     this.#changed.gateways = false;
+    // On a host that is never quiet.
     this.#parts.segments.bury();
   }
 

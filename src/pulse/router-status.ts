@@ -1,8 +1,7 @@
 /** What a pulse tells of a router, from what its machine, its driver and its clock know. */
 import type { PulseTiming, RouterPlan, RouterStatus } from '../model/virtual-router.ts';
-import { type HostRouterStatus, trackKey } from '../protocol/vrrp-host.ts';
+import { type HostRouterStatus, describeTrack, trackKey } from '../protocol/vrrp-host.ts';
 import type { RouterDriver } from './router-driver.ts';
-import { describeTrack } from './tracking.ts';
 
 /** `since`: ms since the epoch. */
 export function routerStatus(driver: RouterDriver, machine: HostRouterStatus, since: number, timing: PulseTiming): RouterStatus {

@@ -12,12 +12,12 @@ import { KernelRefused } from '../host/netlink.ts';
 import { readSysctl, writeSysctl } from '../host/sysctl.ts';
 import { type IpAddress, Ipv4Address, Ipv6Address } from '../wire/ip-address.ts';
 import type { MacAddress } from '../wire/mac-address.ts';
+import { sameNetwork } from '../wire/same-network.ts';
 import { Deletions } from './deletions.ts';
 import { PlanImpossible } from './errors.ts';
 import { FormerSettings } from './former-settings.ts';
 import type { Place, Seat } from './ground.ts';
-import { ADDRESS_PROTOCOL, KernelSeat, type SeatDevice, isMissing } from './kernel-seat.ts';
-import { sameNetwork } from './same-network.ts';
+import { ADDRESS_PROTOCOL, KernelSeat, type SeatDevice } from './kernel-seat.ts';
 import { SlowNetlink } from './slow-netlink.ts';
 
 /** Devices that go at once: the others wait for as long. */
@@ -54,7 +54,7 @@ export class SeatMaker {
       const make = (): number => this.#macvlan(place, name, virtualMac);
       const seat = new KernelSeat({
         ...parts, index: make(),
-        device: { make, find: () => this.#find(name), covers: (address, prefixLength) => this.#covers(device.index, address, prefixLength) },
+        device: { make, find: () => this.#host.links.find(name), covers: (address, prefixLength) => this.#covers(device.index, address, prefixLength) },
         removed: (removed) => this.#seats.get(name) === removed && this.#seats.delete(name),
       });
       this.#seats.set(name, seat);
@@ -119,15 +119,6 @@ export class SeatMaker {
     const { index } = this.#host.ensureMacvlan({ name, parent: place.device.index, mac, mode: 'private' });
     this.#set(place, name);
     return index;
-  }
-
-  #find(name: string): { readonly index: number; readonly up: boolean } | undefined {
-    try {
-      return this.#host.links.get(name);
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
   }
 
   #covers(device: number, address: IpAddress, prefixLength: number): boolean {

@@ -21,8 +21,6 @@ export interface Arrival {
 }
 
 export class Segment {
-  readonly device: Device;
-  readonly family: 4 | 6;
   readonly #ground: PulseGround;
   readonly #socket: PacketSocket;
   readonly #membership: Membership;
@@ -34,8 +32,6 @@ export class Segment {
    */
   constructor(ground: PulseGround, device: Device, family: 4 | 6, readable: () => void) {
     this.#ground = ground;
-    this.device = device;
-    this.family = family;
     const group = vrrpGroup[family];
     this.#socket = ground.native.packetSocket(ground.netns, {
       ifindex: device.index, protocol: ETH_P_ALL, receiveBuffer: RECEIVE_BUFFER, filter: ipProtocolFilter({ family, protocol: IpProtocol.vrrp }),

@@ -2,8 +2,9 @@
 import type { Milliseconds } from '../base/units.ts';
 import type { Track } from '../model/virtual-router.ts';
 import { type HostEffect, type VrrpHost, trackKey } from '../protocol/vrrp-host.ts';
+import { parseIpPrefix, prefixText } from '../wire/ip-prefix.ts';
 import type { GroundChange, PulseGround } from './ground.ts';
-import { isUp, parsePrefix } from './tracking.ts';
+import { isUp } from './tracking.ts';
 
 interface Watched {
   readonly track: Track;
@@ -31,7 +32,7 @@ export class TrackWatch {
     for (const track of tracks) {
       const key = trackKey(track);
       if (watched.has(key)) continue;
-      const prefix = track.kind === 'route' ? prefixOf(parsePrefix(track.route)) : undefined;
+      const prefix = track.kind === 'route' ? prefixText(parseIpPrefix(track.route)) : undefined;
       watched.set(key, { track, prefix });
       if (!this.#watched.has(key)) this.#stale.set(key, 'look');
     }
@@ -44,7 +45,7 @@ export class TrackWatch {
       else if (change.kind === 'device') {
         // With a link its routes go, without a word.
         if (track.kind === 'interface' ? track.interface === change.name : !change.up && track.kind === 'route') this.#stale.set(key, 'look');
-      } else if (change.kind === 'route' && prefix === prefixOf(change)) {
+      } else if (change.kind === 'route' && prefix === prefixText({ address: change.to, prefixLength: change.prefixLength })) {
         // There may be another to the same prefix.
         this.#stale.set(key, change.removed ? 'look' : true);
       }
@@ -70,5 +71,3 @@ export class TrackWatch {
     return [...gone.map((key) => [key, undefined] as const), ...Object.entries(up)].flatMap(([key, is]) => this.#host.track(key, is, now));
   }
 }
-
-const prefixOf = ({ to, prefixLength }: ReturnType<typeof parsePrefix>): string => `${to}/${prefixLength}`;

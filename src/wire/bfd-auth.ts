@@ -10,6 +10,7 @@
  * name alone: whoever can still choose takes SHA-1 (§4.3 has nothing that §4.4 has not), and FRR offers neither.
  */
 import { type BfdDrop, drop } from './bfd-drop.ts';
+import { sameBytes } from './same-bytes.ts';
 import { EncodeError } from './wire.ts';
 
 /** SHA-1 of the bytes, 20 of them: the pure rooms have no digest of their own. */
@@ -95,7 +96,7 @@ export function verify(
   if (kind === 'simple') {
     if (length < HEADER + 1 || length > HEADER + longestSecret.simple) return drop('auth-length', `${length} bytes`);
     if (!key) return drop('auth-key-id', `key ${keyId}`);
-    return equal(section.subarray(HEADER), key.secret) ? undefined : drop('auth-digest', `password of key ${keyId}`);
+    return sameBytes(section.subarray(HEADER), key.secret) ? undefined : drop('auth-digest', `password of key ${keyId}`);
   }
   if (length !== SHA1_SECTION) return drop('auth-length', `${length} bytes, wanted ${SHA1_SECTION}`);
   if (!key) return drop('auth-key-id', `key ${keyId}`);
@@ -107,12 +108,5 @@ export function verify(
   const keyed = packet.slice();
   keyed.fill(0, at + DIGEST_AT);
   keyed.set(key.secret, at + DIGEST_AT);
-  return equal(sha1(keyed), section.subarray(DIGEST_AT)) ? sequence : drop('auth-digest', `digest of key ${keyId}`);
-}
-
-/** In a time that does not tell where they differ. */
-export function equal(a: Uint8Array, b: Uint8Array): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
-  return difference === 0;
+  return sameBytes(sha1(keyed), section.subarray(DIGEST_AT)) ? sequence : drop('auth-digest', `digest of key ${keyId}`);
 }

@@ -7,9 +7,10 @@
  * (RFC 2104, cut to 128 bits) by a key that nobody but this process has, and the session takes each number once.
  */
 import { type Milliseconds, ms } from '../base/units.ts';
-import { type Sha1, equal } from './bfd-auth.ts';
+import type { Sha1 } from './bfd-auth.ts';
 import { type BfdDrop, drop } from './bfd-drop.ts';
 import { ByteReader, ByteWriter } from './cursor.ts';
+import { sameBytes } from './same-bytes.ts';
 import { EncodeError } from './wire.ts';
 
 export interface BfdEcho {
@@ -65,7 +66,7 @@ export class BfdEchoCodec {
     if (payload.length !== LENGTH) return drop('echo-form', `${payload.length} bytes`);
     const reader = new ByteReader(what, payload);
     if (reader.u32() !== MAGIC) return drop('echo-form', 'of another program');
-    if (!equal(this.#tag(payload.subarray(0, SIGNED)), payload.subarray(SIGNED))) return drop('echo-digest', 'another tag');
+    if (!sameBytes(this.#tag(payload.subarray(0, SIGNED)), payload.subarray(SIGNED))) return drop('echo-digest', 'another tag');
     const discriminator = reader.u32();
     const sequence = reader.u32();
     return { kind: 'echo', discriminator, sequence, sent: ms((reader.u32() * 2 ** 32 + reader.u32()) / 1000) };

@@ -8,6 +8,7 @@
  * before it; only padding may follow it.
  */
 import { ByteReader, ByteWriter, checkField } from './cursor.ts';
+import { sameBytes } from './same-bytes.ts';
 import { EncodeError } from './wire.ts';
 
 /** HMAC-SHA-256 under the session's key; the first 16 bytes are used (RFC 8762 §4.4). */
@@ -180,13 +181,6 @@ export function truncated(digest: Uint8Array): Uint8Array {
   return digest.subarray(0, DIGEST);
 }
 
-/** Takes as long wherever they differ. */
-export function sameDigest(a: Uint8Array, b: Uint8Array): boolean {
-  let differs = a.length ^ b.length;
-  for (const [i, byte] of a.entries()) differs |= byte ^ (b[i] ?? 0);
-  return differs === 0;
-}
-
 /**
  * Whether the list's digest fits: `false` also when it stands elsewhere than before the padding, when nobody has a key for it, and when
  * `demanded` and missing (§4.8). undefined: there is none.
@@ -199,7 +193,7 @@ function integrity(extension: Uint8Array, sequence: number, digest: StampDigest 
     count++;
     if (end === undefined) continue;
     if (good !== undefined && type !== TYPE.padding) return false;
-    if (type === TYPE.hmac) good = digest !== undefined && sameDigest(value, digestOf(digest, sequence, extension.subarray(0, at)));
+    if (type === TYPE.hmac) good = digest !== undefined && sameBytes(value, digestOf(digest, sequence, extension.subarray(0, at)));
     onlyPadding &&= type === TYPE.padding;
   }
   return good ?? (demanded && !(count === 1 && onlyPadding) ? false : undefined);

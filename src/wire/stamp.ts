@@ -18,9 +18,10 @@
  * Zeros are not looked at (§4.2.1). A § without an RFC is RFC 8762's.
  */
 import { ByteReader, ByteWriter, checkField } from './cursor.ts';
+import { sameBytes } from './same-bytes.ts';
 import { type StampDrop, drop } from './stamp-drop.ts';
 import { type ClockError, type StampTimestamp, type TimestampFormat, timestampFromBits } from './stamp-time.ts';
-import { type StampDigest, sameDigest, truncated } from './stamp-tlv.ts';
+import { type StampDigest, truncated } from './stamp-tlv.ts';
 import { EncodeError } from './wire.ts';
 
 /** §4.1: where reflectors listen. */
@@ -158,7 +159,7 @@ const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes
 function faultOf(payload: Uint8Array, least: number, digest: StampDigest | undefined): StampDrop | undefined {
   if (payload.length < least) return drop('truncated', `${payload.length} bytes`);
   if (!digest) return undefined;
-  const good = sameDigest(payload.subarray(HMAC_AT, authenticated.size), truncated(digest(payload.subarray(0, HMAC_AT))));
+  const good = sameBytes(payload.subarray(HMAC_AT, authenticated.size), truncated(digest(payload.subarray(0, HMAC_AT))));
   return good ? undefined : drop('hmac', 'the digest does not fit');
 }
 

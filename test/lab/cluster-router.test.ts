@@ -107,9 +107,9 @@ test('an agent that is killed and started anew changes nothing, and nothing is t
   const [before, pulse] = [await settled('h1'), onlyPulse('h1')];
   await cluster().end('agent h1');
   assert.ok(ping(), 'it goes on without its agent');
+  const killed = await cluster().api.get('Host', 'h1');
   cluster().startAgent('h1');
-  const restarted = await cluster().api.get('Host', 'h1');
-  await cluster().until('the new agent has reported', async () => (await cluster().api.get('Host', 'h1')).status?.agent.instance !== restarted.status?.agent.instance, LONG);
+  await cluster().until('the new agent has reported', async () => (await cluster().api.get('Host', 'h1')).status?.agent.instance !== killed.status?.agent.instance, LONG);
   assert.deepEqual(await settled('h1'), before);
   assert.equal(onlyPulse('h1'), pulse);
 });

@@ -166,10 +166,16 @@ export function range(count: number, from = 0): number[] {
   return Array.from({ length: count }, (_, i) => from + i);
 }
 
-/** Polls until `condition` holds. Fails after 5 s. */
-export async function until(what: string, condition: () => boolean): Promise<void> {
-  for (const deadline = performance.now() + 5000; !condition(); await pause(1)) {
-    assert.ok(performance.now() < deadline, `within 5 s: ${what}`);
+/** ms: how long to wait, and between two looks: more where a look costs a process. */
+export interface Patience {
+  readonly limit?: number;
+  readonly every?: number;
+}
+
+/** Polls until `condition` holds. Fails at the limit, 5 s without another; `what` may say what is there instead. */
+export async function until(what: string | (() => string), condition: () => boolean | Promise<boolean>, { limit = 5000, every = 1 }: Patience = {}): Promise<void> {
+  for (const deadline = performance.now() + limit; !(await condition()); await pause(every)) {
+    if (performance.now() >= deadline) assert.fail(`within ${limit / 1000} s: ${typeof what === 'string' ? what : what()}`);
   }
 }
 

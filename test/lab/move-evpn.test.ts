@@ -1,13 +1,13 @@
 /** A move on an administrator's own EVPN: FRR tells the other hosts of it, as the docs say it is set up (docs/networks.md). */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { after, before, describe, it } from 'node:test';
 import { seconds } from '../../src/base/units.ts';
 import { FrrBgp } from '../../src/lab/frr-bgp.ts';
 import { labAccelerator, labVm } from '../../src/lab/guest-image.ts';
 import { Session } from '../../src/lab/session.ts';
 import { Lab, type LabHost, sweep } from '../../src/lab/topology.ts';
+import { until } from './host-fixture.ts';
 import { guestAddress, hostNamed, inNamespace, native, watched } from './move-fixture.ts';
 import { joinClient } from './network-fixture.ts';
 
@@ -50,11 +50,9 @@ describe('a move on EVPN', () => {
       return {}; // nothing is known of the VNI yet
     }
   };
-  async function until(what: string, condition: () => boolean): Promise<void> {
-    for (const deadline = performance.now() + 20_000; !condition(); await pause(20)) {
-      assert.ok(performance.now() < deadline, `${what}: ${JSON.stringify([0, 1, 2].map(known))}`);
-    }
-  }
+  /** zebra's sequence numbers are in nothing that the kernel tells of. */
+  const told = (what: string, condition: () => boolean): Promise<void> =>
+    until(() => `${what}: ${JSON.stringify([0, 1, 2].map(known))}`, condition, { limit: 20_000, every: 20 });
 
   before(async () => {
     sweep();
@@ -78,13 +76,13 @@ describe('a move on EVPN', () => {
   });
 
   it('is announced with a mobility sequence that rises with each move, and the guest is reached', async () => {
-    await until('h2 and h3 know the guest behind h1', () => known(0).type === 'local' && known(1).type === 'remote' && known(2).type === 'remote');
+    await told('h2 and h3 know the guest behind h1', () => known(0).type === 'local' && known(1).type === 'remote' && known(2).type === 'remote');
     const { seen } = await watched(session, [{ to: guestAddress(session.vm, 4) }], async () => {
       const sequences = [known(2).remoteSequence ?? 0];
       for (const [from, to] of [[0, 1], [1, 0]] as const) {
         const { receipt } = await session.move({ policy: { maxEmptying: seconds(3), maxPause: seconds(3) } }, hostNamed(session, `h${to + 1}`));
         assert.deepEqual(receipt.outcome.kind, 'moved');
-        await until('all know where it is', () => known(to).type === 'local' && known(from).type === 'remote' && known(2).type === 'remote'
+        await told('all know where it is', () => known(to).type === 'local' && known(from).type === 'remote' && known(2).type === 'remote'
           && (known(2).remoteSequence ?? 0) > (sequences.at(-1) ?? 0));
         sequences.push(known(2).remoteSequence ?? 0);
       }

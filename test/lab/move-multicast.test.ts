@@ -8,7 +8,6 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Host } from '../../src/host/host.ts';
 import type { Session } from '../../src/lab/session.ts';
 import { CLIENT, labAddresses } from '../../src/lab/topology.ts';
@@ -18,6 +17,7 @@ import { EtherType, decodeEthernet } from '../../src/wire/ethernet.ts';
 import { groupQueryFrames } from '../../src/wire/group-query.ts';
 import { Ipv6Address, multicastMac, parseIpAddress, solicitedNodeMulticast } from '../../src/wire/ip-address.ts';
 import { MacAddress } from '../../src/wire/mac-address.ts';
+import { until } from './host-fixture.ts';
 import { assertOverlap, guestAddress, hostNamed, inNamespace, resumedAt, sharedSession } from './move-fixture.ts';
 import type { GroupCount } from './move-group-sender.ts';
 
@@ -64,12 +64,10 @@ class Tracer {
   }
 }
 
-async function until<T>(what: string, look: () => T | undefined): Promise<T> {
-  for (const deadline = performance.now() + TIMEOUT; performance.now() < deadline; await pause(5)) {
-    const found = look();
-    if (found !== undefined) return found;
-  }
-  return assert.fail(`${what}: not in ${TIMEOUT / 1000} s`);
+async function awaited<T>(what: string, look: () => T | undefined): Promise<T> {
+  let found: T | undefined;
+  await until(what, () => (found = look()) !== undefined, { limit: TIMEOUT, every: 5 });
+  return found ?? assert.fail(what);
 }
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -133,8 +131,8 @@ test('a host answers both queries at once, with all its groups', async () => {
       seen.push(...tracer.take());
       return seen.find(is);
     };
-    const igmp = await until('the IGMP report', first((frame) => answers(igmpMessage(frame), 0x22, IPV4_GROUP)));
-    const mld = await until('the MLD report', first((frame) => answers(mldMessage(frame), 143, own)));
+    const igmp = await awaited('the IGMP report', first((frame) => answers(igmpMessage(frame), 0x22, IPV4_GROUP)));
+    const mld = await awaited('the MLD report', first((frame) => answers(mldMessage(frame), 143, own)));
     for (const { timestamp } of [igmp, mld]) assert.ok(timestamp - asked < REPORT_WITHIN, `answered after ${timestamp - asked} ms`);
   } finally {
     tracer.close();
@@ -163,12 +161,12 @@ test('a stream to a snooped group goes on after a move: lost is at most what was
       await until('the other host no longer gets the group', () => {
         sent.push(...numbered(sender.take()));
         if (numbered(newPort.take()).length > 0) quietFrom = sent.length;
-        return sent.length - quietFrom > 100 || undefined;
-      });
+        return sent.length - quietFrom > 100;
+      }, { limit: TIMEOUT, every: 5 });
       const { receipt } = await session().move();
       sent.push(...numbered(sender.take()));
       const end = sent.length;
-      await until('the stream goes on a while', () => sent.push(...numbered(sender.take())) - end > 300 || undefined);
+      await until('the stream goes on a while', () => sent.push(...numbered(sender.take())) - end > 300, { limit: TIMEOUT, every: 5 });
       return { receipt, sent };
     });
     const { receipt, sent } = result;

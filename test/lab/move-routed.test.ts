@@ -1,7 +1,6 @@
 /** Moves between hosts that share no Ethernet segment: the address is a host route, and FRR's bgpd tells the router where it is. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { after, before, describe, it } from 'node:test';
 import type { WantedNetwork } from '../../src/api/agent-protocol.ts';
 import { NetworkKeeper } from '../../src/agent/network-keeper.ts';
@@ -107,9 +106,18 @@ describe('a move across subnets', () => {
     await session.close();
   });
 
+  /** Looks whenever the router's routes change. */
   async function settled(host: string): Promise<void> {
-    for (const deadline = performance.now() + 90_000; seenByRouter().some((by) => by !== host); await pause(20)) {
-      assert.ok(performance.now() < deadline, `the router has it at ${host}, not at ${seenByRouter().join(', ')}`);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const look = (): void => void (seenByRouter().every((by) => by === host) && resolve());
+    const monitor = session.lab.router.monitor(look);
+    const timer = setTimeout(() => reject(new Error(`the router has it at ${host}, not at ${seenByRouter().join(', ')}`)), 90_000);
+    try {
+      look();
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      monitor.close();
     }
   }
 

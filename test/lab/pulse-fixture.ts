@@ -7,6 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +39,7 @@ export class LabPulse {
   readonly refusals: string[] = [];
   routers: Readonly<Record<string, RouterStatus>> = {};
   running: RunningPulse | undefined;
+  readonly #heard = new EventEmitter();
 
   constructor(host: Host) {
     this.host = host;
@@ -61,7 +63,13 @@ export class LabPulse {
 
   /** Waits for it. */
   async is(router: string, state: string): Promise<void> {
-    await until(`${router} on ${this.host.name} is ${state}; log: ${this.log()}`, () => this.state(router) === state);
+    await until(() => `${router} on ${this.host.name} is ${state}; log: ${this.log()}`, () => this.state(router) === state);
+  }
+
+  /** Waits until all of them are, as long as the pulse lives. */
+  async areAll(routers: readonly RouterPlan[], state: string): Promise<void> {
+    const ended = this.running?.exited.then(() => assert.fail(`the pulse ended; log: ${this.log()}`));
+    while (!routers.every(({ name }) => this.state(name) === state)) await Promise.race([once(this.#heard, 'message'), ended ?? assert.fail('no pulse was started')]);
   }
 
   log(): string {
@@ -91,6 +99,7 @@ export class LabPulse {
     if (message.kind === 'status') this.routers = message.routers;
     else if (message.kind === 'transition') this.transitions.push(message.transition);
     else if (message.kind === 'refused') this.refusals.push(`${message.router}: ${message.reason}`);
+    this.#heard.emit('message');
   }
 }
 

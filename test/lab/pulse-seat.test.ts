@@ -102,8 +102,7 @@ test('200 routers of a dead pulse: the agent goes on meanwhile, and all are told
   await r1.start();
   const many = crowd();
   r1.want(...many);
-  // Longer than one look is patient for.
-  while (!many.every(({ name }) => r1.state(name) === 'active')) await pause(50);
+  await r1.areAll(many, 'active');
   r1.kill();
   await r1.running?.exited;
   readAll(seen);
@@ -143,8 +142,9 @@ test('200 routers leave their device at once: a router on another device keeps i
   bench.ip(r1.host, 'addr', 'add', '10.99.0.1/24', 'dev', 'd1');
   await r1.start();
   const many = crowd();
-  r1.want(plan('stays', { device: 'd1', vrid: 250, addresses: [{ address: '10.99.0.254', prefixLength: 24 }] }), ...many);
-  while (![...many, { name: 'stays' }].every(({ name }) => r1.state(name) === 'active')) await pause(50);
+  const all = [plan('stays', { device: 'd1', vrid: 250, addresses: [{ address: '10.99.0.254', prefixLength: 24 }] }), ...many];
+  r1.want(...all);
+  await r1.areAll(all, 'active');
   bench.ip(sw, 'link', 'set', 'p1', 'down');
   let [looks, least] = [0, Infinity];
   const isBusy = (): boolean => devices(r1).some((name) => name !== 'gvr4-250' && r1.host.links.get(name).up);
@@ -152,6 +152,7 @@ test('200 routers leave their device at once: a router on another device keeps i
     looks++;
     // Each second anew from 3; 0: it is not there.
     least = Math.min(least, r1.host.addresses.list().find(({ address }) => address.toString() === '10.99.0.254')?.lifetime ?? 0);
+    // A sample: nothing is told of a lifetime that runs down.
     await pause(20);
   }
   console.error(`# while 200 routers left, in ${looks} looks, the least that was left of the other's lifetime was ${least} s`);

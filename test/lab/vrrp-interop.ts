@@ -3,14 +3,14 @@
  * split that heals, each one's graceful end, each one's return. What they do is read from the wire; what they refuse, from themselves.
  */
 import assert from 'node:assert/strict';
-import { setTimeout as pause } from 'node:timers/promises';
-import { downInterval } from '../../src/lab/vrrp-advert.ts';
+import { type WireAdvert, downInterval } from '../../src/lab/vrrp-advert.ts';
 import { VrrpLab, type LabRouter } from '../../src/lab/vrrp-lab.ts';
 import { type VrrpPeer, labPlan } from '../../src/lab/vrrp-peer.ts';
 import type { VrrpWatch } from '../../src/lab/vrrp-watch.ts';
 import type { RouterPlan } from '../../src/model/virtual-router.ts';
 import { kernelNative } from '../../src/native/kernel.ts';
-import { ip } from '../../src/lab/topology.ts';
+import { ip } from '../../src/lab/namespaces.ts';
+import { networkIs } from './vrrp-wait.ts';
 
 /** One virtual router between the two. */
 export interface InteropCase {
@@ -80,7 +80,7 @@ export async function interop(cases: readonly InteropCase[], start: { readonly r
     await lab.silence(r2);
     let [one, two] = await Promise.all([begin.r1(), begin.r2()]);
     // Unicast adverts stay in their host: nobody answers for their destination.
-    await spoken(watch, 'both Active in a split', vrids.filter((v) => !v.unicast), (v) => ['r1', 'r2'].every((side) => watch.adverts.some((a) => a.router === side && a.vrid === v.vrid && a.direction === 'from')));
+    await spoken(watch, 'both Active in a split', vrids.filter((v) => !v.unicast), (_, said) => ['r1', 'r2'].every((side) => said.some((a) => a.router === side)));
     await lab.heal(r2);
     const better: Expected = new Map(vrids.map((v) => [v.vrid, betterSide(v)]));
     await settled(lab, watch, 'the better one stays after a split', vrids, better);
@@ -128,28 +128,35 @@ function betterSide(v: Vrid): Side {
  */
 async function settled(lab: VrrpLab, watch: VrrpWatch, what: string, vrids: readonly Vrid[], expected: Expected): Promise<void> {
   const from = Date.now();
-  await spoken(watch, what, vrids, (v) => {
+  await spoken(watch, what, vrids, (v, said) => {
     const { interval } = v.plans[0];
     const since = Math.max(from, Date.now() - 3.5 * interval);
     if (since === from) return false;
-    const all = watch.adverts.filter((a) => a.vrid === v.vrid && a.direction === 'from' && a.at >= since && a.priority > 0);
+    const all = said.filter((a) => a.at >= since && a.priority > 0).toSorted((a, b) => a.at - b.at);
     const mine = all.filter((a) => a.router === expected.get(v.vrid)).length;
     const unasked = all.filter((a, i) => a.router !== expected.get(v.vrid) && a.at - (all[i - 1]?.at ?? 0) > interval / 4);
     return mine >= 3 && mine <= 6 && unasked.length === 0 && all.length <= 2 * mine;
   });
-  const wrong = (): Vrid[] => vrids.filter((v) => v.plans[0].addresses.some(({ address }) => lab.holds(lab.router(1), address) !== (expected.get(v.vrid) === 'r1')));
-  for (const end = performance.now() + 5000; wrong().length > 0 && performance.now() < end; ) await pause(20);
-  assert.deepEqual(wrong().map(({ name }) => name), [], `${what}: r1 has the addresses of the routers in which it is Active, and no others`);
+  const { host } = lab.router(1);
+  await networkIs(host, () => {
+    const held = new Set(host.addresses.list().map(({ address }) => String(address)));
+    const wrong = vrids.filter((v) => v.plans[0].addresses.some(({ address }) => held.has(address) !== (expected.get(v.vrid) === 'r1')));
+    return wrong.length === 0 ? undefined : `${what}: r1 has the addresses of the routers in which it is Active, and no others; not so: ${wrong.map(({ name }) => name).join(', ')}`;
+  });
 }
 
-async function spoken(watch: VrrpWatch, what: string, vrids: readonly Vrid[], holds: (v: Vrid) => boolean): Promise<void> {
-  for (const end = performance.now() + 15_000; ; await pause(20)) {
-    watch.drain();
-    const open = vrids.filter((v) => !holds(v));
-    if (open.length === 0) return;
-    if (performance.now() < end) continue;
-    const heard = (v: Vrid): string => watch.adverts.filter((a) => a.vrid === v.vrid && a.direction === 'from').slice(-6).map((a) => `${a.router} ${a.priority} to ${a.destinationMac}`).join(', ');
-    assert.fail(`within 15 s: ${what}; not so:\n${open.map((v) => `  ${v.name} (${v.vrid}): last adverts ${heard(v)}`).join('\n')}`);
+/** Until it holds of each, by what its routers have said since now. Looked at with each advert: there is always one who speaks. */
+async function spoken(watch: VrrpWatch, what: string, vrids: readonly Vrid[], holds: (v: Vrid, said: readonly WireAdvert[]) => boolean): Promise<void> {
+  const before = watch.drain().length;
+  const of = (v: Vrid): WireAdvert[] => watch.adverts.slice(before).filter((a) => a.vrid === v.vrid && a.direction === 'from');
+  const all = (): boolean => vrids.every((v) => holds(v, of(v)));
+  if (all()) return; // of none
+  try {
+    await watch.until(what, all, 15_000);
+  } catch (cause) {
+    const open = vrids.filter((v) => !holds(v, of(v)));
+    const words = open.map((v) => `  ${v.name} (${v.vrid}): last adverts ${of(v).slice(-6).map((a) => `${a.router} ${a.priority} to ${a.destinationMac}`).join(', ')}`);
+    throw new Error(`${what}; not so:\n${words.join('\n')}`, { cause });
   }
 }
 
@@ -159,8 +166,8 @@ async function handedOver(watch: VrrpWatch, vrids: readonly Vrid[], active: Expe
   const heir = leaver === 'r1' ? 'r2' : 'r1';
   await stop();
   const mine = vrids.filter((v) => active.get(v.vrid) === leaver);
-  const after = (v: Vrid): (typeof watch.adverts) => watch.adverts.filter((a) => a.vrid === v.vrid && a.direction === 'from' && a.at >= from);
-  await spoken(watch, `${heir} follows ${leaver}`, mine, (v) => after(v).some((a) => a.router === heir && a.priority > 0));
+  await spoken(watch, `${heir} follows ${leaver}`, mine, (_, said) => said.some((a) => a.router === heir && a.priority > 0));
+  const after = (v: Vrid): WireAdvert[] => watch.drain().filter((a) => a.vrid === v.vrid && a.direction === 'from' && a.at >= from);
   for (const v of mine) {
     const farewell = after(v).find((a) => a.router === leaver && a.priority === 0);
     assert.ok(farewell, `${v.name}: ${leaver} said priority 0`);

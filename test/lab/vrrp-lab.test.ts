@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Keepalived } from '../../src/lab/keepalived.ts';
 import type { FlowReport } from '../../src/lab/flow.ts';
-import { ip, ownNamespaces } from '../../src/lab/topology.ts';
+import { ip } from '../../src/lab/namespaces.ts';
+import { ownNamespaces } from '../../src/lab/topology.ts';
 import { GATEWAY, VrrpLab } from '../../src/lab/vrrp-lab.ts';
 import { labPlan } from '../../src/lab/vrrp-peer.ts';
 import { kernelNative } from '../../src/native/kernel.ts';
-import { until } from './host-fixture.ts';
+import { networkIs } from './vrrp-wait.ts';
 
 async function withLab(test: (lab: VrrpLab) => Promise<void>): Promise<void> {
   const lab = await VrrpLab.open(kernelNative(), { routers: 2 });
@@ -57,25 +58,28 @@ describe('the lab for virtual routers', () => {
     await lab.silence(r1);
     assert.ok(carrier());
     lab.cut(r1);
-    await until('no carrier', () => !carrier());
+    await networkIs(r1.host, () => (carrier() ? 'a cut cable still has its carrier' : undefined));
     lab.mend(r1);
-    await until('carrier', carrier);
+    await networkIs(r1.host, () => (carrier() ? undefined : 'a mended cable has no carrier'));
   }));
 
   it('sees each advert at both ends of its way, also of a router that is silent', () => withLab(async (lab) => {
     const watch = lab.watch();
     const [r1, r2] = [lab.router(1), lab.router(2)];
     const peer = await Keepalived.start(r1, lab.directory, [labPlan({ priority: 200 })]);
-    const seen = (router: string, direction: 'from' | 'to'): number => watch.drain().filter((a) => a.router === router && a.direction === direction).length;
-    await until('three adverts of r1, at r2', () => seen('r2', 'to') >= 3);
+    const seen = (router: string, direction: 'from' | 'to'): number => watch.adverts.filter((a) => a.router === router && a.direction === direction).length;
+    const count = (what: string, router: string, direction: 'from' | 'to', least: number): Promise<unknown> => watch.until(what, () => seen(router, direction) >= least);
+    await count('three adverts of r1, at r2', 'r2', 'to', 3);
     assert.equal(seen('r1', 'to') + seen('r2', 'from'), 0);
     assert.deepEqual(new Set(watch.adverts.map((a) => `v${a.version} ${a.vrid} ${a.priority} ${a.interval} ${a.ttl} ${a.sourceMac} ${a.destinationMac}`)), new Set(['v3 51 200 100 255 00005e000133 01005e000012']));
     await lab.silence(r1);
+    watch.drain();
     const [sent, arrived] = [seen('r1', 'from'), seen('r2', 'to')];
-    await until('three more of r1', () => seen('r1', 'from') >= sent + 3);
+    await count('three more of r1', 'r1', 'from', sent + 3);
+    watch.drain();
     assert.equal(seen('r2', 'to'), arrived);
     await lab.heal(r1);
-    await until('at r2 again', () => seen('r2', 'to') > arrived);
+    await count('at r2 again', 'r2', 'to', arrived + 1);
     assert.ok(lab.holds(r1, GATEWAY.v4) && !lab.holds(r2, GATEWAY.v4));
     await peer.stop();
     assert.equal(watch.drain().findLast((a) => a.direction === 'from')?.priority, 0);

@@ -3,10 +3,10 @@
  *
  *   godwit-flow --to ADDR --receive-in NETNS... [--pps 1000] [--size 64] [--tail MS]
  *
- * Sends to ADDR, and counts what arrives in any NETNS (a name of `ip netns`): several, if ADDR may move from one to another. Prints {"ready":true} when the first
- * datagram has come through. A line `report` on stdin prints a report of type "interim": counts of the whole run, the gap of the time
- * since the last report. `stop` or the end of stdin ends the run: type "final", everything of the whole run. A report counts the
- * numbers sent by the moment it was asked for, and waits the tail (100 ms) for stragglers.
+ * Sends to ADDR, and counts what arrives in any NETNS (a name of `ip netns`): several, if ADDR may move from one to another. Prints
+ * {"ready":true} when the first datagram has come through. A line `report` on stdin prints a report of type "interim": counts of the
+ * whole run, the gap of the time since the last report. `stop` or the end of stdin ends the run: type "final", everything of the whole
+ * run. A report counts the numbers sent by the moment it was asked for, and waits the tail (100 ms) for stragglers.
  *
  * "missing": [[first, last, from, to], ...], at most 50: numbers that did not come, the moment the first of them was sent, and the
  * moment the first one after them was sent (0: none was). Times are CLOCK_REALTIME in ms.
@@ -15,7 +15,6 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <sched.h>
@@ -25,6 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "loop.h"
 #include "protocol.h"
 #include "stream.h"
@@ -40,32 +40,13 @@ static struct {
   unsigned pps, size, tail_ms;
 } options = {.pps = 1000, .size = 64, .tail_ms = 100};
 
-static struct watch arrivals[MAX_ENDS], pacer, input;
+static struct watch arrivals[MAX_ENDS], pacer;
 static struct receiver receiver;
 static struct sender sender;
-static bool stop_wanted;
-static unsigned reports_wanted;
 
-static void usage(const char *wrong) {
+void usage(const char *wrong) {
   fprintf(stderr, "%s\nusage: godwit-flow --to ADDR --receive-in NETNS... [--pps 1000] [--size 64] [--tail MS]\n", wrong);
   exit(2);
-}
-
-static unsigned number(const char *text, unsigned least, unsigned most, const char *wrong) {
-  char *end;
-  errno = 0;
-  unsigned long value = strtoul(text, &end, 10);
-  if (errno || end == text || *end || value < least || value > most) usage(wrong);
-  return (unsigned)value;
-}
-
-/* IPv4 as ::ffff:a.b.c.d, so that one kind of socket serves both. */
-static void parse_address(const char *text) {
-  char host[128];
-  snprintf(host, sizeof host, "%s%s", strchr(text, ':') ? "" : "::ffff:", text);
-  options.to.sin6_family = AF_INET6;
-  options.to.sin6_port = htons(PORT_NUMBERED);
-  if (inet_pton(AF_INET6, host, &options.to.sin6_addr) != 1) usage("--to wants an IPv4 or IPv6 address");
 }
 
 static void receive_in(const char *netns) {
@@ -79,11 +60,11 @@ static void parse(int count, char **arguments) {
       {"to", 1, NULL, 't'}, {"receive-in", 1, NULL, 'r'}, {"pps", 1, NULL, 'p'}, {"size", 1, NULL, 's'}, {"tail", 1, NULL, 'l'}, {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(count, arguments, "", names, NULL)) != -1) {
-    if (option == 't') parse_address(optarg);
+    if (option == 't') options.to = parse_address(optarg);
     else if (option == 'r') receive_in(optarg);
-    else if (option == 'p') options.pps = number(optarg, 1, 100000, "--pps wants 1 to 100000");
-    else if (option == 's') options.size = number(optarg, MIN_DATAGRAM, MAX_DATAGRAM, "--size wants 24 to 65507 bytes");
-    else if (option == 'l') options.tail_ms = number(optarg, 0, 60000, "--tail wants 0 to 60000 ms");
+    else if (option == 'p') options.pps = parse_number(optarg, 1, 100000, "--pps wants 1 to 100000");
+    else if (option == 's') options.size = parse_number(optarg, MIN_DATAGRAM, MAX_DATAGRAM, "--size wants 24 to 65507 bytes");
+    else if (option == 'l') options.tail_ms = parse_number(optarg, 0, 60000, "--tail wants 0 to 60000 ms");
     else usage("unknown option");
   }
   if (optind < count) usage("too many arguments");
@@ -104,25 +85,6 @@ static void pacer_ready(struct watch *watch, uint32_t events) {
   (void)events;
   timer_clear(watch->fd);
   sender_run(&sender);
-}
-
-static void input_ready(struct watch *watch, uint32_t events) {
-  (void)events;
-  static char line[64];
-  static size_t used;
-  char byte;
-  if (read(watch->fd, &byte, 1) != 1) {
-    stop_wanted = true;
-    watch_close(watch);
-  } else if (byte != '\n') {
-    if (used < sizeof line - 1) line[used++] = byte;
-  } else {
-    line[used] = '\0';
-    used = 0;
-    if (strcmp(line, "stop") == 0) stop_wanted = true;
-    else if (strcmp(line, "report") == 0) reports_wanted++;
-    else fprintf(stderr, "unknown line on stdin, want `report` or `stop`: %s\n", line);
-  }
 }
 
 static int receive_socket(const char *netns) {
@@ -176,16 +138,16 @@ static void report(bool final) {
 
 int main(int count, char **arguments) {
   parse(count, arguments);
-  /* So that a busy machine's scheduler is not taken for the network; without the right to it, the lateness tells. */
-  sched_setscheduler(0, SCHED_RR, &(struct sched_param){.sched_priority = REALTIME_PRIORITY});
+  run_realtime(REALTIME_PRIORITY);
 
   uint32_t stream = (uint32_t)(realtime_ns() / NS_PER_MS);
+  options.to.sin6_port = htons(PORT_NUMBERED);
   sender_open(&sender, udp_socket(0), stream, options.to, options.pps, options.size);
   sender.keep_times = true;
   receiver_open(&receiver, stream);
   for (unsigned i = 0; i < options.ends; i++) watch_open(&arrivals[i], receive_socket(options.netns[i]), EPOLLIN, arrivals_ready, NULL);
   watch_open(&pacer, timer_every(sender_period(&sender)), EPOLLIN, pacer_ready, NULL);
-  watch_open(&input, 0, EPOLLIN, input_ready, NULL);
+  orders_open();
 
   uint64_t end_ns = monotonic_ns() + READY_NS;
   while (receiver.next == 0 && !stop_wanted) {

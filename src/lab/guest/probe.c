@@ -15,18 +15,15 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <net/if.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "loop.h"
 #include "probe-tcp.h"
 #include "protocol.h"
@@ -46,10 +43,9 @@ static struct {
 
 /* STARTING until all flows; then RUNNING, and for each report MARKING (its moment), TAIL (stragglers), ASKING (the guest's word). */
 static enum { STARTING, RUNNING, MARKING, TAIL, ASKING } phase;
-static bool stop_wanted, final;
-static unsigned reports_wanted;
+static bool final;
 
-static struct watch udp, control, pacer, ticker, input;
+static struct watch udp, control, pacer, ticker;
 static struct receiver receiver;
 static struct sender sender;
 static struct peak tick_lateness;
@@ -65,31 +61,12 @@ static const char *guest_gone;
 /* Of the report being made. */
 static uint64_t own_sent, guest_sent, ask_at_ns, settle_by_ns;
 
-static void usage(const char *wrong) {
+void usage(const char *wrong) {
   fprintf(stderr,
           "%s\nusage: godwit-probe --to ADDR [--pps 1000] [--size 64] [--sessions 8] [--bulk MBIT] [--tail MS] [--dirty MB,RATE] "
           "[--disk RATE]\n",
           wrong);
   exit(2);
-}
-
-static unsigned number(const char *text, unsigned least, unsigned most, const char *wrong) {
-  char *end;
-  errno = 0;
-  unsigned long value = strtoul(text, &end, 10);
-  if (errno || end == text || *end || value < least || value > most) usage(wrong);
-  return (unsigned)value;
-}
-
-/* IPv4 as ::ffff:a.b.c.d, so that one kind of socket serves both; fe80::1%eth0 for a link-local one. */
-static void parse_address(const char *text) {
-  char host[128];
-  snprintf(host, sizeof host, "%s%s", strchr(text, ':') ? "" : "::ffff:", text);
-  char *scope = strchr(host, '%');
-  if (scope) *scope++ = '\0';
-  options.guest.sin6_family = AF_INET6;
-  if (inet_pton(AF_INET6, host, &options.guest.sin6_addr) != 1) usage("--to wants an IPv4 or IPv6 address");
-  if (scope && !(options.guest.sin6_scope_id = if_nametoindex(scope))) usage("--to names an interface that is not here");
 }
 
 static void parse(int count, char **arguments) {
@@ -98,13 +75,13 @@ static void parse(int count, char **arguments) {
                                         {"dirty", 1, NULL, 'd'}, {"disk", 1, NULL, 'k'},  {NULL, 0, NULL, 0}};
   int option;
   while ((option = getopt_long(count, arguments, "", names, NULL)) != -1) {
-    if (option == 't') parse_address(optarg);
-    else if (option == 'p') options.pps = number(optarg, 1, 100000, "--pps wants 1 to 100000");
-    else if (option == 's') options.size = number(optarg, MIN_DATAGRAM, MAX_DATAGRAM, "--size wants 24 to 65507 bytes");
-    else if (option == 'n') options.sessions = number(optarg, 0, 64, "--sessions wants 0 to 64");
-    else if (option == 'b') options.bulk_mbit = number(optarg, 0, 100000, "--bulk wants Mbit/s");
-    else if (option == 'l') options.tail_ms = number(optarg, 0, 60000, "--tail wants 0 to 60000 ms");
-    else if (option == 'k') options.disk_rate = number(optarg, 1, 10000, "--disk wants 1 to 10000 blocks a second");
+    if (option == 't') options.guest = parse_address(optarg);
+    else if (option == 'p') options.pps = parse_number(optarg, 1, 100000, "--pps wants 1 to 100000");
+    else if (option == 's') options.size = parse_number(optarg, MIN_DATAGRAM, MAX_DATAGRAM, "--size wants 24 to 65507 bytes");
+    else if (option == 'n') options.sessions = parse_number(optarg, 0, 64, "--sessions wants 0 to 64");
+    else if (option == 'b') options.bulk_mbit = parse_number(optarg, 0, 100000, "--bulk wants Mbit/s");
+    else if (option == 'l') options.tail_ms = parse_number(optarg, 0, 60000, "--tail wants 0 to 60000 ms");
+    else if (option == 'k') options.disk_rate = parse_number(optarg, 1, 10000, "--disk wants 1 to 10000 blocks a second");
     else if (option != 'd') usage("unknown option");
     else if (sscanf(optarg, "%u,%u", &options.dirty_mb, &options.dirty_rate) != 2) usage("--dirty wants MB,RATE");
   }
@@ -134,25 +111,6 @@ static void ticker_ready(struct watch *watch, uint32_t events) {
   if (now > tick_due_ns) peak_note(&tick_lateness, (double)(now - tick_due_ns) / 1e6);
   while (tick_due_ns <= now) tick_due_ns += TCP_TICK_MS * NS_PER_MS;
   tcp_tick();
-}
-
-static void input_ready(struct watch *watch, uint32_t events) {
-  (void)events;
-  static char line[64];
-  static size_t used;
-  char byte;
-  if (read(watch->fd, &byte, 1) != 1) {
-    stop_wanted = true;
-    watch_close(watch);
-  } else if (byte != '\n') {
-    if (used < sizeof line - 1) line[used++] = byte;
-  } else {
-    line[used] = '\0';
-    used = 0;
-    if (strcmp(line, "stop") == 0) stop_wanted = true;
-    else if (strcmp(line, "report") == 0) reports_wanted++;
-    else fprintf(stderr, "unknown line on stdin, want `report` or `stop`: %s\n", line);
-  }
 }
 
 static void gone(const char *why) {
@@ -357,18 +315,10 @@ static void step(uint64_t started_ns) {
   }
 }
 
-static void open_input(void) {
-  struct stat status;
-  bool waits = fstat(0, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || isatty(0));
-  if (waits) watch_open(&input, 0, EPOLLIN, input_ready, NULL);
-  else stop_wanted = true;
-}
-
 int main(int count, char **arguments) {
   parse(count, arguments);
   signal(SIGPIPE, SIG_IGN);
-  /* So that a busy machine's scheduler is not taken for the network; without the right to it, the lateness tells. */
-  sched_setscheduler(0, SCHED_RR, &(struct sched_param){.sched_priority = REALTIME_PRIORITY});
+  run_realtime(REALTIME_PRIORITY);
 
   watch_open(&control, connect_guest(options.guest, PORT_CONTROL), EPOLLIN, control_ready, NULL);
   must("open\n");
@@ -395,7 +345,7 @@ int main(int count, char **arguments) {
   watch_open(&pacer, timer_every(sender_period(&sender)), EPOLLIN, pacer_ready, NULL);
   tick_due_ns = monotonic_ns() + TCP_TICK_MS * NS_PER_MS;
   watch_open(&ticker, timer_every(TCP_TICK_MS * NS_PER_MS), EPOLLIN, ticker_ready, NULL);
-  open_input();
+  orders_open();
   answer[0] = '\0';
   for (uint64_t started_ns = monotonic_ns();;) {
     loop_once(100);

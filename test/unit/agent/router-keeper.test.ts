@@ -1,7 +1,8 @@
 /** The agent's side of virtual routers, on a pulse that lives in the test. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type PulseLink, RouterKeeper } from '../../../src/agent/router-keeper.ts';
+import type { PulseLink } from '../../../src/agent/pulse-link.ts';
+import { RouterKeeper } from '../../../src/agent/router-keeper.ts';
 import { silentLog } from '../../../src/base/log.ts';
 import { MemoryFiles } from '../../../src/host/disk-memory.ts';
 import { DurableDisk } from '../../../src/host/disk.ts';

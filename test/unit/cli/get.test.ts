@@ -4,7 +4,7 @@ import { parseAllDocuments } from 'yaml';
 import { checkDocument } from '../../../src/api/check-document.ts';
 import type { ShownRouterStatus } from '../../../src/model/virtual-router.ts';
 import { golden } from './golden.ts';
-import { NOW, cluster, copying, event, failed, host, router, routers, untold, vm } from './resources.ts';
+import { NOW, cluster, copying, event, failed, host, router, routers, unplaced, untold, vm } from './resources.ts';
 import { StubApi, StubIo, godwit } from './stub.ts';
 
 const api = (): StubApi => new StubApi(cluster);
@@ -38,7 +38,7 @@ test('labels select, and nothing found is said on stderr', async () => {
 
 test('json is one object, yaml is documents that may be applied again', async () => {
   const json: unknown = JSON.parse((await godwit('get vms -o json', api())).stdout);
-  assert.deepEqual(json, { kind: 'List', items: [failed, vm('web-1', { migration: 'web-1-3', state: 'moving' }), vm('web-2'), cluster[6]] });
+  assert.deepEqual(json, { kind: 'List', items: [failed, vm('web-1', { migration: 'web-1-3', state: 'moving' }), vm('web-2'), unplaced] });
   assert.deepEqual(JSON.parse((await godwit('get vm db-1 -o json', api())).stdout), failed);
   for (const kind of ['hosts', 'networks', 'vms', 'policies']) {
     const { stdout } = await godwit(`get ${kind} -o yaml`, api());
@@ -102,7 +102,7 @@ test('text from elsewhere cannot move the cursor', async () => {
 
 test('describe', async () => {
   const parts: string[] = [];
-  for (const target of ['host host-c', 'network lan', 'vm db-1', 'vm web-1', 'migration web-1-3', 'policy default', 'event 0000000000000003']) {
+  for (const target of ['host host-c', 'network lan', 'network web', 'network backend', 'vm db-1', 'vm web-1', 'migration web-1-3', 'policy default', 'event 0000000000000003']) {
     const { exit, stdout, stderr } = await godwit(`describe ${target}`, api());
     assert.deepEqual([exit, stderr], [0, '']);
     parts.push(`$ godwit describe ${target}\n${stdout}`);

@@ -21,6 +21,10 @@ export const host = (name: string, n: number): HostResource => ({
   },
 });
 export const network: NetworkResource = { kind: 'Network', name: 'lan', revision: 4, spec: { bridge: 'br0', gateway: '192.0.2.1' } };
+const madeNetworks: readonly NetworkResource[] = [
+  { kind: 'Network', name: 'web', revision: 5, spec: { bridge: 'br-web', guard: true, routed: { gateways: ['10.77.0.1/24', 'fd77::1/64'] } } },
+  { kind: 'Network', name: 'backend', revision: 6, spec: { bridge: 'br-backend', vxlan: { vni: 7077 } } },
+];
 export const vm = (name: string, over: Partial<VmResource['status'] & object> = {}): VmResource => ({
   kind: 'Vm', name, revision: 5, labels: { tier: name.startsWith('web') ? 'web' : 'db' },
   spec: {
@@ -68,7 +72,7 @@ export const router: VirtualRouterResource = {
       'host-a': routerStatus({
         state: 'active', priority: 150, effectivePriority: 150, effectiveInterval: 250,
         tracks: [{ what: 'interface eth1', up: true }, { what: 'route 0.0.0.0/0', up: false, weight: -50 }, { what: 'script check-uplink', weight: 10 }],
-        counters: { sent: 3201, received: 12, dropped: { checksum: 3, ttl: 1 }, transitions: 3 }, duels: { count: 2, lastHealed: 41.3 },
+        counters: { sent: 3201, received: 12, dropped: { checksum: 3, ttl: 1 }, unsent: { ENOBUFS: 2, peers: 0, EPERM: 1 }, transitions: 3 }, duels: { count: 2, lastHealed: 41.3 },
         timing: { scheduling: 'ordinary', because: 'the kernel refuses SCHED_RR: EPERM', ticks: 240, median: 0.82, p99: 14.1, worst: 61.9, smallestInterval: 250 },
       }),
       'host-b': routerStatus({
@@ -104,6 +108,6 @@ export const transitions = [
 ];
 export const routers = [router, untold, ...transitions, event(9, { kind: 'VirtualRouter', name: 'gw' }, 'RouterContested', 'gw: host-a and host-b say they are Active at the same time', 'alarm')];
 export const cluster = [
-  host('host-a', 1), host('host-b', 2), host('host-c', 3), network, policy, vm('web-2'), unplaced, vm('web-1', { migration: 'web-1-3', state: 'moving' }), failed,
+  host('host-a', 1), host('host-b', 2), host('host-c', 3), network, ...madeNetworks, policy, vm('web-2'), unplaced, vm('web-1', { migration: 'web-1-3', state: 'moving' }), failed,
   copying(0.4275), ...events,
 ];

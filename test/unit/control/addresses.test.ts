@@ -51,6 +51,7 @@ test('what is declared is there before it is seen; hosts\' sightings are put tog
   ]);
   assert.deepEqual((await world.plane.get('Address', 'web/10.1.0.7')).spec, { network: 'web', address: '10.1.0.7' });
   assert.equal(await codeOf(world.plane.get('Address', 'web/10.9.9.9')), 'CONTROL_NOT_FOUND');
+  await assert.rejects(world.plane.get('Address', '10.1.0.7'), /did you mean web\/10\.1\.0\.7\?/, 'without its network');
   assert.equal(await codeOf(world.plane.remove('Address', 'web/10.1.0.5')), 'CONTROL_NOT_DELETABLE');
   await world.close();
 });

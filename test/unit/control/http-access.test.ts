@@ -68,6 +68,7 @@ test('garbage from an agent is refused before the control plane sees it', async 
     JSON.stringify({ ...REPORT, moves: [{ migration: 'a-1', move: 'a1b2c0', role: 'source', phase: 'done', end: { kind: 'rolled-back' } }] }),
     JSON.stringify({ ...REPORT, moves: [{ migration: 'a-1', move: 'a1b2c0', role: 'source', phase: 'copy', progress: { fraction: 2 } }] }),
     JSON.stringify({ ...REPORT, routers: { 'g w': routerStatus({}) } }), JSON.stringify({ ...REPORT, routers: { gw: { ...routerStatus({}), state: 'master' } } }),
+    JSON.stringify({ ...REPORT, routers: { gw: routerStatus({ counters: { ...routerStatus({}).counters, unsent: { EPERM: -1 } } }) } }),
     JSON.stringify({ ...REPORT, transitions: [{ ...transition(1), sequence: -1 }] }), JSON.stringify({ ...REPORT, transitions: [{ ...transition(1), to: 'unknown' }] }),
   ];
   for (const body of bad) assert.equal((await ask(agent, 'POST', '/agent/v1/report', body)).json.code, 'API_INVALID', body);
@@ -76,7 +77,7 @@ test('garbage from an agent is refused before the control plane sees it', async 
   assert.deepEqual((await ask(agent, 'POST', '/agent/v1/report', JSON.stringify(good))).json, { acknowledged: ['a-1'] });
   assert.deepEqual(plane.reports[0]?.report, good);
   const told = {
-    ...REPORT, routers: { gw: routerStatus({ tracks: [{ what: 'script check' }, { what: 'interface eth1', up: false, weight: -20 }], active: { address: '10.0.0.2', priority: 1, interval: 100, checksum: 'rfc9568' } }) },
+    ...REPORT, routers: { gw: routerStatus({ counters: { sent: 1, received: 0, dropped: {}, unsent: { peers: 2 }, transitions: 0 }, tracks: [{ what: 'script check' }, { what: 'interface eth1', up: false, weight: -20 }], active: { address: '10.0.0.2', priority: 1, interval: 100, checksum: 'rfc9568' } }) },
     transitions: [transition(6), transition(7, { adverts: [{ from: 'fe80::2', priority: 0, interval: 10, ago: 0.5 }] })],
   };
   assert.deepEqual((await ask(agent, 'POST', '/agent/v1/report', JSON.stringify(told))).json, { acknowledged: [], transitions: { pulse: 'p1', sequence: 7 } });

@@ -32,6 +32,7 @@ test('each path calls its part of the Api', async (t) => {
   assert.deepEqual(((await ask(to, 'GET', '/v1/events/1')).json['spec'] as { evidence: object }).evidence, transition(1));
   plane.put('VirtualRouter', 'gw', gateway()['spec']);
   assert.deepEqual((await ask(to, 'GET', '/v1/routers/gw')).json['spec'], gateway()['spec']);
+  for (const name of ['10.1.0.5', 'web%2F10.1.0.5']) assert.equal((await ask(to, 'GET', `/v1/addresses/${name}`)).json.code, 'CONTROL_NOT_FOUND', 'for the plane to say what was meant');
   const made = await ask(to, 'POST', '/v1/migrations', '{"vm":"web-1","to":"host-b"}');
   assert.equal(made.status, 201);
   assert.equal((await ask(to, 'POST', '/v1/migrations/web-1-1/cancel')).json['name'], 'web-1-1');

@@ -119,17 +119,18 @@ test('two hosts that go on saying they are Active are an alarm, once; a handover
   await world.close();
 });
 
-test('the alarm says what each of them knows: what it dropped most, in what the other differs', async () => {
+test('the alarm says what each of them knows: what it dropped most, what it could not send, in what the other differs', async () => {
   const { world, a, b } = await opened();
-  const counters = (dropped: Readonly<Record<string, number>>): RouterStatus['counters'] => ({ sent: 9, received: 0, dropped, transitions: 1 });
+  const counters = (dropped: Readonly<Record<string, number>>, unsent?: typeof dropped): RouterStatus['counters'] =>
+    ({ sent: 9, received: 0, dropped, ...(unsent ? { unsent } : {}), transitions: 1 });
   a.routers = { gw: routerStatus({ state: 'active', counters: counters({ checksum: 2 }) }) };
-  b.routers = { gw: routerStatus({ state: 'active', differences: ['192.0.2.3 sends every 3 s'] }) };
+  b.routers = { gw: routerStatus({ state: 'active', differences: ['192.0.2.3 sends every 3 s'], counters: counters({ ttl: 0 }, { EPERM: 1, peers: 7 }) }) };
   await world.live(1000);
   // Counters alone are no news: they are only written when something else is.
   a.routers = { gw: routerStatus({ state: 'active', counters: counters({ checksum: 2, ttl: 30 }) }) };
   await world.live(5000);
   const alarm = (await world.plane.list('Event')).find(({ spec }) => spec.reason === 'RouterContested');
-  assert.match(alarm?.spec.message ?? '', /host-a: 30 adverts dropped: ttl; host-b: 192\.0\.2\.3 sends every 3 s/);
+  assert.match(alarm?.spec.message ?? '', /host-a: 30 adverts dropped: ttl; host-b: 192\.0\.2\.3 sends every 3 s, 7 adverts not sent: peers\. Look/);
   await world.close();
 });
 

@@ -64,6 +64,13 @@ for (const [what, change, ...paths] of cases) {
   test(`refused: ${what}`, () => assert.deepEqual(errors(change), paths));
 }
 
+test('refused, with what to write: a route with bits behind its prefix', () => {
+  const messages = (route: string): readonly string[] => check({ track: [{ route }] }).map(({ message }) => message);
+  assert.match(messages('10.1.2.3/12').join(), /: write 10\.0\.0\.0\/12$/);
+  assert.match(messages('2001:db8::1/32').join(), /: write 2001:db8::\/32$/);
+  assert.deepEqual([...messages('10.0.0.0/12'), ...messages('10.1.2.3')], []);
+});
+
 test('refused: no interface', () => {
   const { interface: _, ...rest } = good;
   const found = checkVirtualRouter('edge', { ...rest, hosts: { h1: { priority: 200 }, h2: { interface: 'eth0' } } }, new Map(), known);

@@ -6,7 +6,8 @@ import { type BfdPlan, BfdPlanError } from '../../../src/protocol/bfd-plan.ts';
 import { BfdEchoCodec } from '../../../src/wire/bfd-echo.ts';
 import { encodeBfd } from '../../../src/wire/bfd.ts';
 import { parseIpAddress } from '../../../src/wire/ip-address.ts';
-import { seeded, sha1 } from './bfd-wire.ts';
+import { sha1 } from './bfd-wire.ts';
+import { seeded } from './seeded.ts';
 
 const ip = parseIpAddress;
 const settings = { desiredMinTx: ms(50), requiredMinRx: ms(50), detectMult: 3, requiredMinEchoRx: ms(0) };

@@ -174,16 +174,5 @@ export class BfdWire {
   }
 }
 
-/** 0 ≤ … < 1 (mulberry32). */
-export function seeded(seed: number): Chance {
-  let random = seed >>> 0;
-  return () => {
-    random = (random + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(random ^ (random >>> 15), random | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Milliseconds, to the microsecond. */
 export const shown = (value: number): string => String(Math.round(value * 1000) / 1000);

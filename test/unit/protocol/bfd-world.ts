@@ -10,7 +10,8 @@ import type { BfdSessionStatus } from '../../../src/protocol/bfd-session.ts';
 import type { BfdAuthentication } from '../../../src/wire/bfd-auth.ts';
 import { type BfdControl, type BfdPath, bfdPort, decodeBfd } from '../../../src/wire/bfd.ts';
 import { parseIpAddress } from '../../../src/wire/ip-address.ts';
-import { BfdWire, WireHost, seeded, sha1, shown } from './bfd-wire.ts';
+import { BfdWire, WireHost, sha1, shown } from './bfd-wire.ts';
+import { seeded } from './seeded.ts';
 
 export interface Side {
   readonly tx: number;

@@ -1,4 +1,4 @@
-/** Random numbers from a seed, for traces that are too long for fast-check to draw one by one. */
+/** Random numbers from a seed, for traces that are too long for fast-check to draw one by one, and for worlds that it only seeds. */
 
 /** Mulberry32. 0 ≤ x < 1. */
 export function seeded(seed: number): () => number {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { ms } from '../../../src/base/units.ts';
 import type { HostRouter } from '../../../src/protocol/vrrp-host.ts';
 import { parseIpAddress } from '../../../src/wire/ip-address.ts';
-import { VrrpWorld, type WorldPlan } from './vrrp-world.ts';
+import { VrrpWorld, type WorldNetwork, type WorldPlan, type WorldStep } from './vrrp-world.ts';
 
 /** The longest that a frame is under way. */
 const DELAY = 2;
@@ -34,35 +34,43 @@ const rough = fc.record({
 const script = <T>(step: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(step, { minLength: 3, maxLength: 25, size: 'max' });
 const seed = fc.integer();
 
-test('in a network that is whole, two are never Active for longer than two one-way delays; in the end exactly one is, and it is used', () => {
+/** The script, and then a network that is whole again. */
+function play(world: VrrpWorld, steps: readonly WorldStep[], settled = SETTLED): void {
+  world.startAll();
+  for (const step of steps) world.step(step);
+  world.calm();
+  world.advance(settled);
+}
+
+/** Whatever the script, in the end one is Active for good. Returns how often two met. */
+function settles(step: fc.Arbitrary<WorldStep>, network: WorldNetwork): number {
   let duels = 0;
-  fc.assert(fc.property(hosts(preempt), script(gentle), seed, (plans, steps, seed) => {
-    const world = new VrrpWorld(plans, seed, { ...DELAYS, bound: DUEL_BOUND });
+  fc.assert(fc.property(hosts(preempt), script(step), seed, (plans, steps, seed) => {
+    const world = new VrrpWorld(plans, seed, network);
     world.attempt(() => {
-      world.startAll();
-      for (const step of steps) world.step(step);
-      world.calm();
-      world.advance(SETTLED);
+      play(world, steps);
       world.checkStable();
     });
     duels += world.duels;
   }), { numRuns: 200 });
+  return duels;
+}
+
+const member = (name: string, priority: number, weight = 0): HostRouter => ({
+  name, identity: '', group: 'g', track: weight === 0 ? [] : [{ key: 'interface:x', weight }],
+  settings: {
+    vrid: 1, version: 3, addresses: [parseIpAddress('192.0.2.254')], priority, interval: ms(20), preempt: true, preemptDelay: ms(0),
+    announce: { count: 2, interval: ms(100) },
+  },
+});
+
+test('in a network that is whole, two are never Active for longer than two one-way delays; in the end exactly one is, and it is used', () => {
+  const duels = settles(gentle, { ...DELAYS, bound: DUEL_BOUND });
   assert.ok(duels > 5, `hardly ever did two meet: ${duels}`);
 });
 
 test('after partitions, one way or both, loss and whatever else, exactly one is Active again, and the neighbour uses it', () => {
-  let duels = 0;
-  fc.assert(fc.property(hosts(preempt), script(rough), seed, (plans, steps, seed) => {
-    const world = new VrrpWorld(plans, seed, DELAYS);
-    world.attempt(() => {
-      world.startAll();
-      for (const step of steps) world.step(step);
-      world.calm();
-      world.advance(SETTLED);
-      world.checkStable();
-    });
-    duels += world.duels;
-  }), { numRuns: 200 });
+  const duels = settles(rough, DELAYS);
   assert.ok(duels > 40, `hardly ever did two meet: ${duels}`);
 });
 
@@ -70,10 +78,7 @@ test('with preemption it is one of the highest priority that is Active in the en
   fc.assert(fc.property(hosts(fc.constant(true)), script(rough), seed, (plans, steps, seed) => {
     const world = new VrrpWorld(plans, seed, DELAYS);
     world.attempt(() => {
-      world.startAll();
-      for (const step of steps) world.step(step);
-      world.calm();
-      world.advance(2 * SETTLED);
+      play(world, steps, 2 * SETTLED);
       world.checkStable();
       const [active] = world.actives();
       if (active) assert.equal(world.rank(active), world.highest());
@@ -139,13 +144,6 @@ test('a silent death is over when Active_Down has passed since the last advert, 
 });
 
 test('the members of a sync group are Active together or not at all, at every instant, and nothing goes to and fro', () => {
-  const member = (name: string, priority: number): HostRouter => ({
-    name, identity: '', group: 'g', track: [],
-    settings: {
-      vrid: 1, version: 3, addresses: [parseIpAddress('192.0.2.254')], priority, interval: ms(20), preempt: true, preemptDelay: ms(0),
-      announce: { count: 2, interval: ms(100) },
-    },
-  });
   const kinds = ['start', 'kill', 'stop', 'pause', 'freeze', 'wake', 'link-down', 'link-up', 'cut', 'split', 'heal', 'lossy', 'nothing'];
   const step = fc.record({ do: fc.constantFrom(...kinds), who, other: who, span });
   let both = 0;
@@ -171,13 +169,6 @@ test('the members of a sync group are Active together or not at all, at every in
 test('whatever the priorities of a sync group are, and whether or not each host has all of its members, it does not go to and fro', () => {
   const rank = fc.integer({ min: 1, max: 254 });
   const part = fc.record({ r: rank, s: rank, weight: fc.constantFrom(0, -50, -100), only: fc.constantFrom('', '', '', 'r', 's') });
-  const member = (name: string, priority: number, weight: number): HostRouter => ({
-    name, identity: '', group: 'g', track: weight === 0 ? [] : [{ key: 'interface:x', weight }],
-    settings: {
-      vrid: 1, version: 3, addresses: [parseIpAddress('192.0.2.254')], priority, interval: ms(20), preempt: true, preemptDelay: ms(0),
-      announce: { count: 2, interval: ms(100) },
-    },
-  });
   const step = fc.record({ do: fc.constantFrom('start', 'kill', 'stop', 'down', 'up', 'cut', 'split', 'heal', 'nothing'), who, other: who, span });
   let whole = 0;
   fc.assert(fc.property(fc.array(part, { minLength: 2, maxLength: 4 }), script(step), seed, (parts, steps, seed) => {
@@ -186,10 +177,7 @@ test('whatever the priorities of a sync group are, and whether or not each host 
     }));
     const world = new VrrpWorld(plans, seed, DELAYS);
     world.attempt(() => {
-      world.startAll();
-      for (const step of steps) world.step(step);
-      world.calm();
-      world.advance(SETTLED);
+      play(world, steps);
       const before = world.transitions;
       world.advance(5000);
       assert.equal(world.transitions, before, 'it goes to and fro');

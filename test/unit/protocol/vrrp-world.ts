@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { ms } from '../../../src/base/units.ts';
 import type { HostRouter } from '../../../src/protocol/vrrp-host.ts';
 import { parseIpAddress } from '../../../src/wire/ip-address.ts';
+import { seeded } from './seeded.ts';
 import { NEIGHBOUR, Segment, type SegmentHost, shown } from './vrrp-segment.ts';
 
 export type WorldPlan =
@@ -45,7 +46,7 @@ export class VrrpWorld {
   readonly #cuts = new Set<string>();
   readonly #overlaps = new Map<string, number>();
   #lossy = false;
-  #random: number;
+  readonly #next: () => number;
   /** By host and router: a duel was won and no neighbour seen to use it since. */
   readonly #unhealed = new Set<string>();
   /**
@@ -58,7 +59,7 @@ export class VrrpWorld {
 
   constructor(plans: readonly WorldPlan[], seed: number, network: WorldNetwork) {
     this.#network = network;
-    this.#random = seed >>> 0;
+    this.#next = seeded(seed);
     this.#segment = new Segment((from, to, router) => this.#delay(from, to, router), (line) => this.#note(line), () => this.#check());
     this.hosts = plans.map((plan, index) => {
       const host = this.#segment.add(`h${index}`, parseIpAddress(`192.0.2.${index + 1}`));
@@ -223,14 +224,6 @@ export class VrrpWorld {
     const between = from !== NEIGHBOUR && to !== NEIGHBOUR;
     if (between && router === this.broken) return undefined;
     return this.#cuts.has(`${from}>${to}`) || (this.#lossy && chance < LOSS) ? undefined : delay;
-  }
-
-  /** 0 ≤ … < 1 (mulberry32). */
-  #next(): number {
-    this.#random = (this.#random + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(this.#random ^ (this.#random >>> 15), this.#random | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   }
 }
 

@@ -7,10 +7,9 @@ import { PlanImpossible } from '../../../src/pulse/errors.ts';
 import { readPlan } from '../../../src/pulse/plan.ts';
 import { refusalRules } from '../../../src/pulse/refusal.ts';
 import { rehearse } from '../../../src/pulse/rehearsal.ts';
-import { sameNetwork } from '../../../src/pulse/same-network.ts';
-import { parsePrefix } from '../../../src/pulse/tracking.ts';
 import { parseIpAddress } from '../../../src/wire/ip-address.ts';
 import { MacAddress } from '../../../src/wire/mac-address.ts';
+import { sameNetwork } from '../../../src/wire/same-network.ts';
 import { plan } from './memory-pulses.ts';
 
 test('refused addresses: nothing of an earlier list is left, neighbour discovery goes through, other tables are not named', () => {
@@ -39,6 +38,7 @@ test('a plan of mixed families, of IPv6 in version 2, or with a text that is no 
   for (const wrong of [
     plan('r', { family: 6 }), plan('r', { version: 2, family: 6, addresses: [{ address: 'fe80::1', prefixLength: 64 }] }), plan('r', { addresses: [] }),
     plan('r', { source: 'x' }), plan('r', { peers: ['fe80::1'] }), plan('r', { track: [{ kind: 'route', route: 'everywhere' }] }),
+    plan('r', { track: [{ kind: 'route', route: '192.0.2.0/33' }] }),
     plan('r', { interval: 105 }), plan('r', { interval: 0 }), plan('r', { interval: 40_960 }), plan('r', { version: 2, interval: 1500 }),
     plan('r', { addresses: [{ address: '192.0.2.1', prefixLength: 33 }] }),
   ]) assert.throws(() => readPlan(wrong), PlanImpossible);
@@ -46,11 +46,6 @@ test('a plan of mixed families, of IPv6 in version 2, or with a text that is no 
   // What makes it another router, and what does not.
   assert.notEqual(readPlan(plan('r', { virtualMac: false })).router.identity, router.identity);
   assert.equal(readPlan(plan('r', { priority: 7, interval: 10, peers: ['192.0.2.9'] })).router.identity, router.identity);
-});
-
-test('a prefix without a length is one address', () => {
-  assert.equal(parsePrefix('192.0.2.1').prefixLength, 32);
-  assert.equal(parsePrefix('2001:db8::/32').prefixLength, 32);
 });
 
 test('an advert is made once for as long as it says the same, and anew while a peer\'s next hop is missing', () => {

@@ -1,1 +1,0 @@
-export { sameNetwork } from '../wire/same-network.ts';
