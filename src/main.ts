@@ -17,6 +17,11 @@ const io: Io = {
     process.on('SIGINT', listener);
     return () => void process.off('SIGINT', listener);
   },
+  onEnd: (listener) => {
+    const ends = ['SIGTERM', 'SIGHUP', 'exit'] as const;
+    for (const end of ends) process.on(end, listener);
+    return () => ends.forEach((end) => process.off(end, listener));
+  },
 };
 
 /** A terminal gives every key at once and acts on none itself. */

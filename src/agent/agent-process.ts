@@ -7,15 +7,18 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
-import type { MoveReport, ReportAnswer, VmReport, Wanted, WantedMove } from '../api/agent-protocol.ts';
+import type { AgentReport, MoveReport, VmReport, Wanted, WantedMove } from '../api/agent-protocol.ts';
 import type { HostStatus } from '../model/host.ts';
-import type { RouterPlan, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
+import type { RouterPlan } from '../model/virtual-router.ts';
 import { AgentState } from './agent-state.ts';
 import type { Disk } from '../host/disk.ts';
 import type { Hypervisor, Place } from '../move/hypervisor.ts';
 import type { Log } from '../base/log.ts';
 import type { AddressWatch, WatchParts } from './address-watch.ts';
+import type { MonitorKeeper, MonitorKeeperParts } from './monitor-keeper.ts';
 import { Reporter, type ServerLink } from './reporter.ts';
+import type { RouterKeeper } from './router-keeper.ts';
+import { readWatch, writeWatch } from './session-files.ts';
 import { VmKeeper } from './vm-keeper.ts';
 
 /** What carries out this host's sides of moves. */
@@ -26,6 +29,8 @@ export interface Moves {
   /** VMs that are coming in and that the keeper has not received. */
   incoming(): readonly VmReport[];
   acknowledged(migrations: readonly string[]): void;
+  /** This host's own addresses, of all paths: other agents may call at each. */
+  callAt?(addresses: readonly string[]): void;
   /** Lets go of everything and ends nothing; what is in progress goes on after the next start. */
   close(): Promise<void>;
 }
@@ -48,18 +53,14 @@ export interface Networks {
   close(): Promise<void>;
 }
 
-/** What keeps this host's part in virtual routers. */
-export interface Routers {
-  /** All that are wanted; undefined: as it was. */
-  want(plans: readonly RouterPlan[] | undefined): void;
-  /** Undefined as long as nothing is known. */
-  statuses(): Readonly<Record<string, RouterStatus>> | undefined;
-  /** Of which the server has not said that it has them. */
-  transitions(): readonly RouterTransition[];
-  acknowledged(last: ReportAnswer['transitions']): void;
-  /** Lets go; they run on. */
-  close(): Promise<void>;
-}
+/** What keeps this host's part in virtual routers, and its BFD sessions. */
+export type Routers = Pick<RouterKeeper, 'want' | 'wantSessions' | 'statuses' | 'sessions' | 'opinions' | 'transitions' | 'acknowledged' | 'close'>;
+
+/** What measures this host's paths and counts its traffic. */
+export type Monitor = Pick<MonitorKeeper, 'want' | 'report' | 'turns' | 'acknowledged' | 'close'>;
+
+/** What a monitor needs of the agent. */
+export type MonitorParts = Pick<MonitorKeeperParts, 'clock' | 'log' | 'changed' | 'nics'>;
 
 export interface AgentParts {
   readonly hypervisor: Hypervisor;
@@ -78,6 +79,8 @@ export interface AgentParts {
   readonly networks?: Networks;
   /** Called at once, before anything else; no virtual routers without. */
   readonly routers?: (parts: { readonly changed: () => void }) => Routers;
+  /** Called at once; without, nothing is measured. */
+  readonly monitor?: (parts: MonitorParts) => Monitor;
   /** Called once what runs has been adopted; without, nobody looks who is where. */
   readonly addresses?: (parts: AddressParts) => AddressWatch;
 }
@@ -97,6 +100,7 @@ export class AgentProcess {
     let reporter: Reporter | undefined;
     let addresses: AddressWatch | undefined;
     let plans: readonly RouterPlan[] = [];
+    let watch = readWatch(disk, log);
     const changed = (): void => {
       reporter?.changed();
       addresses?.kick();
@@ -105,6 +109,8 @@ export class AgentProcess {
     this.state = new AgentState({ disk, runDir, log });
     this.keeper = new VmKeeper({ hypervisor, state: this.state, clock, log, changed, clear });
 
+    const monitor = parts.monitor?.({ clock, log, changed: () => reporter?.changed(), nics: () => this.#nics() });
+    monitor?.want(watch);
     let moves: Moves | undefined;
     let wantedMoves: readonly WantedMove[] | undefined;
     const instance = randomUUID();
@@ -116,9 +122,10 @@ export class AgentProcess {
       agent: () => ({ ...parts.measure(), instance, startedAt }),
       vms: () => [...this.keeper.reports(), ...(moves?.incoming() ?? [])],
       moves: () => moves?.reports() ?? [],
-      routers: () => routers && { statuses: routers.statuses(), transitions: routers.transitions() },
+      pulse: () => (routers ? told({ routers: routers.statuses(), sessions: routers.sessions(), opinions: routers.opinions(), transitions: someOf(routers.transitions()) }) : {}),
+      monitor: () => (monitor ? told({ monitor: monitor.report(), turns: someOf(monitor.turns()) }) : {}),
       addresses: () => addresses?.report(),
-      want: ({ instance: meant, vms, moves: wanted, routers: wantedRouters, networks }: Wanted) => {
+      want: ({ instance: meant, vms, moves: wanted, routers: wantedRouters, networks, sessions, watch: wantedWatch }: Wanted) => {
         // Another agent's under the same name, or one's before this; ours comes once the server has heard of us.
         if (meant !== undefined && meant !== instance) {
           if (passedOver !== meant) log.info({ meant, instance }, 'What the server wants is for another agent of this name; passed over');
@@ -127,17 +134,26 @@ export class AgentProcess {
         }
         // A VM starts, or comes, on a bridge that is there.
         parts.networks?.want(networks);
+        if (wantedWatch && JSON.stringify(wantedWatch) !== JSON.stringify(watch)) {
+          watch = wantedWatch;
+          writeWatch(disk, log, watch);
+          moves?.callAt?.(Object.values(watch.local));
+        }
         // Before its moves: a VM that is taken by one is not to be touched any more.
         wantedMoves = wanted;
         moves?.want(wanted);
         this.keeper.want({ vms, moves: wanted });
+        // A router may hang on a session.
+        routers?.wantSessions(sessions, wantedWatch?.detector);
         routers?.want(wantedRouters);
+        monitor?.want(wantedWatch);
         plans = wantedRouters ?? plans;
         addresses?.want(plans);
       },
-      acknowledged: ({ acknowledged, transitions }) => {
+      acknowledged: ({ acknowledged, transitions, turns }) => {
         if (acknowledged.length > 0) moves?.acknowledged(acknowledged);
         routers?.acknowledged(transitions);
+        monitor?.acknowledged(turns);
       },
     });
     const moving = async (): Promise<void> => {
@@ -145,6 +161,7 @@ export class AgentProcess {
       await this.keeper.adopted();
       if (this.#closing.signal.aborted) return;
       moves = parts.moves?.({ hypervisor, state: this.state, keeper: this.keeper, clock, log, changed });
+      if (watch) moves?.callAt?.(Object.values(watch.local));
       if (wantedMoves) moves?.want(wantedMoves);
       addresses = parts.addresses?.({ ...this.#watched(), clock, log, changed: () => reporter?.changed() });
       addresses?.want(plans);
@@ -152,7 +169,7 @@ export class AgentProcess {
     };
     const run = async (): Promise<void> => {
       await Promise.all([reporter.run(this.#closing.signal), moving()]);
-      await Promise.all([moves?.close(), routers?.close(), addresses?.close(), parts.networks?.close()]);
+      await Promise.all([moves?.close(), routers?.close(), monitor?.close(), addresses?.close(), parts.networks?.close()]);
     };
     this.#running = run();
   }
@@ -165,6 +182,10 @@ export class AgentProcess {
     };
   }
 
+  #nics(): ReturnType<MonitorParts['nics']> {
+    return this.keeper.held().flatMap(({ guest, record: { name } }) => guest.ports.map((device, nic) => ({ device, vm: name, nic })));
+  }
+
   /** Orderly: lets go of every QEMU and touches none. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -172,3 +193,13 @@ export class AgentProcess {
     await this.keeper.close();
   }
 }
+
+type Said = { readonly [K in 'routers' | 'sessions' | 'opinions' | 'transitions' | 'monitor' | 'turns']?: AgentReport[K] | undefined };
+
+/** What is known of it. */
+function told<const T extends Said>(said: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  // The cast: every field that has no value is left out, which the compiler cannot follow.
+  return Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
+
+const someOf = <T>(list: readonly T[]): readonly T[] | undefined => (list.length > 0 ? list : undefined);

@@ -165,11 +165,11 @@ export class IncomingMoves implements Asked {
 
   async #recover(record: MoveRecord): Promise<void> {
     const { hypervisor, keeper, state, address } = this.#parts;
-    const { wanted: { move, vm: name, peer, maxBandwidth }, incoming, place } = record;
+    const { wanted: { move, vm: name, peer, local, maxBandwidth }, incoming, place } = record;
     const committed = this.settle(move) === 'committed';
     if (!incoming) return this.finished(move);
     const vm = resolved({ name, ...incoming });
-    const terms: MoveTerms = { id: move, source: parseIpAddress(peer.address), destination: address, maxBandwidth: bytesPerSecond(maxBandwidth) };
+    const terms: MoveTerms = { id: move, source: parseIpAddress(peer.address), destination: local === undefined ? address : parseIpAddress(local), maxBandwidth: bytesPerSecond(maxBandwidth) };
     const guest = this.#guests.get(move) ?? (await hypervisor.adoptDestination(vm, place, terms));
     if (this.#closing.signal.aborted) return guest?.leave();
     if (!guest) {

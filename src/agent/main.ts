@@ -19,12 +19,14 @@ import { Consoles } from './consoles.ts';
 import { kernelDisk } from '../host/disk.ts';
 import { KernelHypervisor } from '../move/hypervisor-kernel.ts';
 import { Journal } from '../move/journal.ts';
+import { answerHistory, keepMonitor } from './keep-monitor.ts';
 import { keepRouters } from './keep-routers.ts';
 import { lockStateDirectory } from './lock.ts';
 import { kernelEars } from './neighbour-ears.ts';
 import type { Log } from '../base/log.ts';
 import { agentDir, loadMembership, renewMembership } from './membership.ts';
 import { MIGRATION_PORTS } from '../move/move-destination.ts';
+import type { MonitorKeeper } from './monitor-keeper.ts';
 import { Mover } from './mover.ts';
 import { NetworkKeeper } from './network-keeper.ts';
 import { withPeers } from './peer-service.ts';
@@ -40,6 +42,10 @@ export interface AgentOptions {
   readonly runDir: string;
   /** Virtual routers' tracking and notify scripts (script.ts). */
   readonly scripts: string;
+  /** BFD sessions' keys (session-keys.ts). */
+  readonly keys: string;
+  /** Where its monitor serves /metrics; nowhere without. */
+  readonly metrics?: { readonly address: string; readonly port: number };
   /** Ends it, like SIGTERM and SIGINT; those are only listened to without. */
   readonly signal?: AbortSignal;
 }
@@ -48,7 +54,7 @@ export interface AgentOptions {
  * Resolves when it was told to end: its QEMUs run on, and the next agent adopts them. Fails, before it has touched anything, with
  * AgentAlreadyRuns, AgentNotJoined, TrustError, DiskFailed. Afterwards a server that is away or refuses it does not end it.
  */
-export async function runAgent({ stateDir, runDir, scripts, signal }: AgentOptions): Promise<void> {
+export async function runAgent({ stateDir, runDir, scripts, keys, metrics, signal }: AgentOptions): Promise<void> {
   const log = pino({ name: 'godwit-agent' }, pino.destination({ dest: 2, sync: true }));
   const unlock = lockStateDirectory(stateDir);
   const measure = new SelfMeasure();
@@ -60,7 +66,11 @@ export async function runAgent({ stateDir, runDir, scripts, signal }: AgentOptio
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
     const host = new Host(name, native, netns);
     let consoles: Consoles | undefined;
-    const client = new AgentClient(server, identity, { onConsole: (order) => void consoles?.open(order) });
+    let monitor: MonitorKeeper | undefined;
+    const client = new AgentClient(server, identity, {
+      onConsole: (order) => void consoles?.open(order),
+      onHistory: (order) => void (monitor && answerHistory(order, monitor, client, log)),
+    });
     const live = new LiveIdentity(identity);
     live.onRenewed((renewed) => {
       client.useIdentity(renewed);
@@ -79,7 +89,8 @@ export async function runAgent({ stateDir, runDir, scripts, signal }: AgentOptio
         networks: new NetworkKeeper({ host, address: parseIpAddress(address), clock: systemClock, log }),
         clear: ({ runDirectory }) => rmSync(runDirectory, { recursive: true, force: true }),
         addresses: (parts) => new AddressWatch({ ...parts, ears: kernelEars(host, log), guards: host.guards, random: Math.random }),
-        routers: ({ changed }) => keepRouters({ host, disk, runDir: resolve(runDir), scripts, log, changed }),
+        routers: ({ changed }) => keepRouters({ host, disk, runDir: resolve(runDir), scripts, keys, log, changed }),
+        monitor: (parts) => (monitor = keepMonitor(parts, { runDir: resolve(runDir), stateDir: resolve(stateDir), metrics })),
         moves: (parts) => {
           const mover = new Mover({ ...parts, disk, journal: new Journal(disk, 'moves.journal'), dialer: new TlsDialer(() => live.current), address: parseIpAddress(address) });
           return withPeers(mover, { host, identity: live, address, port: peerPort, log });

@@ -75,6 +75,8 @@ export class OutgoingMove {
   #inDoubt: string | undefined;
   #shown: MoveReport['progress'];
   #told: Decision | undefined;
+  /** Bytes per second: what the copy was begun with, or is limited to since. */
+  #limit: number;
   /** When the progress was last told, by the monotonic clock. */
   #toldAt = ms(-Infinity);
   readonly #closing = new AbortController();
@@ -83,6 +85,7 @@ export class OutgoingMove {
   constructor(wanted: WantedMove, parts: MoveParts) {
     this.#wanted = wanted;
     this.#parts = parts;
+    this.#limit = wanted.maxBandwidth;
     this.#progress = new CopyProgress(wanted.maxBandwidth);
   }
 
@@ -102,6 +105,7 @@ export class OutgoingMove {
       this.#told = wanted.decision;
       this.#run?.tell(wanted.decision);
     }
+    this.#followLimit();
   }
 
   /** The agent ends: what is under way goes on when the next one starts. `carryOut` or `recover` is over soon; its word is no end. */
@@ -262,14 +266,26 @@ export class OutgoingMove {
       onRun: (run: SwitchoverRun) => {
         this.#run = run;
         if (this.#told !== undefined) run.tell(this.#told);
+        this.#followLimit();
         if (this.#closing.signal.aborted) run.leave();
       },
     };
   }
 
   #terms(): MoveTerms {
-    const { move: id, peer, maxBandwidth } = this.#wanted;
-    return { id, source: this.#parts.address, destination: parseIpAddress(peer.address), maxBandwidth: bytesPerSecond(maxBandwidth) };
+    const { move: id, peer, local, maxBandwidth } = this.#wanted;
+    return { id, source: local === undefined ? this.#parts.address : parseIpAddress(local), destination: parseIpAddress(peer.address), maxBandwidth: bytesPerSecond(maxBandwidth) };
+  }
+
+  /** A copy under way goes on with what is wanted now. */
+  #followLimit(): void {
+    const { maxBandwidth, move: id, vm } = this.#wanted;
+    if (!this.#run || maxBandwidth === this.#limit) return;
+    this.#limit = maxBandwidth;
+    this.#run.limit(bytesPerSecond(maxBandwidth)).then(
+      (limited) => limited && this.#progress.limit(maxBandwidth),
+      (error: unknown) => this.#parts.log.warn({ move: id, vm, maxBandwidth, error: formatError(error) }, 'The bandwidth of a move could not be changed'),
+    );
   }
 
   #side(record: VmRecord | undefined): PeerSide {

@@ -60,7 +60,7 @@ const moveCheck = Compile(
     wanted: Type.Object({
       migration: Type.String(), move: Type.String({ pattern: '^[0-9a-f]{6}$' }),
       role: Type.Union([Type.Literal('source'), Type.Literal('destination')]), vm: Name, epoch: Count,
-      peer: Type.Object({ host: Type.String(), address: Type.String(), port: Count }), 
+      peer: Type.Object({ host: Type.String(), address: Type.String(), port: Count }), local: Type.Optional(Type.String()),
       token: Type.String(), maxBandwidth: Type.Number({ exclusiveMinimum: 0 }),
       policy: Type.Object({
         lastPass: Milliseconds, patience: Milliseconds, lastPassLate: Milliseconds, maxCopy: Milliseconds,

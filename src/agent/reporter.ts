@@ -26,8 +26,9 @@ export interface ReporterParts {
   readonly agent: () => AgentReport['host']['agent'];
   readonly vms: () => readonly VmReport[];
   readonly moves: () => readonly MoveReport[];
-  /** Undefined where there are none. */
-  readonly routers?: () => { readonly statuses: AgentReport['routers']; readonly transitions: NonNullable<AgentReport['transitions']> } | undefined;
+  /** What the pulse and its keeper have to say; each absent where there is nothing. */
+  readonly pulse?: () => Pick<AgentReport, 'routers' | 'sessions' | 'opinions' | 'transitions'>;
+  readonly monitor?: () => Pick<AgentReport, 'monitor' | 'turns'>;
   /** Undefined where nobody watches them. */
   readonly addresses?: () => AgentReport['addresses'];
   readonly want: (wanted: Wanted) => void;
@@ -43,8 +44,10 @@ const CLOSEST = ms(20);
 const AWAY = { first: ms(250), longest: seconds(2) } as const;
 /** For an answer. */
 const ANSWER = seconds(5);
-/** To one that refuses this agent: that takes a person. */
+/** To one that refuses this agent: that takes a person. Nor is it told sooner again what it could not read. */
 const REFUSED = seconds(30);
+/** A host lives by the rest of its report: these are left out when the server cannot read them. */
+const LEFT_OUT: ReadonlySet<string> = new Set(['monitor', 'turns', 'opinions', 'sessions', 'routers', 'transitions', 'addresses'] satisfies (keyof AgentReport)[]);
 
 export class Reporter {
   readonly #parts: ReporterParts;
@@ -54,6 +57,8 @@ export class Reporter {
   #facts: Omit<AgentReport['host'], 'agent'> | undefined;
   /** By what was asked of it: the code of what went wrong last, so that the log has each failure once. */
   readonly #failing = new Map<string, string>();
+  /** Fields of a report that the server could not read, until when they are left out (monotonic). */
+  readonly #unreadable = new Map<string, number>();
 
   constructor(parts: ReporterParts) {
     this.#parts = parts;
@@ -94,6 +99,7 @@ export class Reporter {
         this.#works('report');
         away = AWAY.first;
       } catch (error) {
+        if (this.#leavesOut(error)) continue;
         await clock.sleep(this.#fails('report', error, 'The server could not be told') ? REFUSED : away, signal);
         // One that was started anew is heard as soon as its former is taken to be gone.
         away = ms(Math.min(away * 2, error instanceof ApiError && error.code === 'CONTROL_AGENT_DUPLICATE' ? AWAY.first : AWAY.longest));
@@ -107,24 +113,41 @@ export class Reporter {
   }
 
   async #tell(signal: AbortSignal): Promise<void> {
-    const { server, clock, instance, agent, vms, moves, routers, addresses, acknowledged } = this.#parts;
+    const { server, clock, instance, agent, vms, moves, pulse, monitor, addresses, acknowledged } = this.#parts;
     if (!this.#facts || signal.aborted) return;
     // What changes from here on is in the next one.
     this.#dirty = false;
-    const routing = routers?.();
     const who = addresses?.();
     const report: AgentReport = {
       instance, sequence: ++this.#sequence, host: { ...this.#facts, agent: agent() }, vms: vms(), moves: moves(),
-      ...(routing?.statuses ? { routers: routing.statuses } : {}),
       ...(who ? { addresses: who } : {}),
-      ...(routing && routing.transitions.length > 0 ? { transitions: routing.transitions } : {}),
+      ...pulse?.(), ...monitor?.(),
     };
     // One that hangs on a dead connection must not keep the next from a server that is back; late ones do no harm.
-    const answer = await Promise.race([server.report(report), clock.sleep(ANSWER, signal)]);
+    const answer = await Promise.race([server.report(this.#readable(report)), clock.sleep(ANSWER, signal)]);
     if (signal.aborted) return;
     const silent = `The server did not answer a report within ${ANSWER / 1000} s: look at its load and at the network`;
     if (!answer) throw new ApiError(0, 'API_UNREACHABLE', silent);
     acknowledged(answer);
+  }
+
+  #readable(report: AgentReport): AgentReport {
+    for (const [field, until] of this.#unreadable) if (this.#parts.clock.monotonic() >= until) this.#unreadable.delete(field);
+    if (this.#unreadable.size === 0) return report;
+    const kept = Object.entries(report).filter(([field]) => !this.#unreadable.has(field));
+    // The cast: none that is left out has to be there.
+    return Object.fromEntries(kept) as unknown as AgentReport;
+  }
+
+  /** True: without what it could not read the server may take the report. */
+  #leavesOut(error: unknown): boolean {
+    if (!(error instanceof ApiError) || error.code !== 'API_INVALID') return false;
+    const fields = [...new Set(error.faults.map(({ path }) => path.split('/')[1] ?? ''))].filter((field) => LEFT_OUT.has(field) && !this.#unreadable.has(field));
+    for (const field of fields) this.#unreadable.set(field, this.#parts.clock.monotonic() + REFUSED);
+    if (fields.length === 0) return false;
+    this.#parts.log.error({ fields, error: formatError(error) },
+      'The server cannot read a part of what this host tells: it is left out for 30 s; are agent and server of one version?');
+    return true;
   }
 
   async #keepListening(signal: AbortSignal): Promise<void> {

@@ -1,10 +1,10 @@
-/** What an agent has on its disk of virtual routers: which are wanted, and what they did that the server does not know yet. */
+/** What an agent has on its disk of virtual routers: which are wanted; and what they and BFD sessions did that the server does not know yet. */
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { formatError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Disk } from '../host/disk.ts';
 import type { RouterPlan } from '../model/virtual-router.ts';
+import { readJson, writeJson } from './json-files.ts';
 
 const WANTED = 'routers.json';
 const UNTOLD = 'transitions.json';
@@ -24,41 +24,22 @@ export class RouterFiles {
   /** Nothing where nothing was ever written down; undefined where that cannot be read. */
   wanted(): readonly RouterPlan[] | undefined {
     if (!this.#disk.read(WANTED)) return [];
-    const value = this.#read(WANTED);
+    const value = readJson(this.#disk, this.#log, WANTED);
     if (wantedCheck.Check(value)) return value.routers;
     this.#log.error({ path: WANTED }, 'What virtual routers are wanted is not known: those that run are left as they are until the server says');
     return undefined;
   }
 
   writeWanted(routers: readonly RouterPlan[]): void {
-    this.#write(WANTED, { version: 1, routers });
+    writeJson(this.#disk, this.#log, WANTED, { version: 1, routers });
   }
 
   /** What `writeUntold` was last given; undefined: nothing, or nothing that can be read. */
   untold(): unknown {
-    return this.#read(UNTOLD);
+    return readJson(this.#disk, this.#log, UNTOLD);
   }
 
   writeUntold(value: unknown): void {
-    this.#write(UNTOLD, value);
-  }
-
-  #read(path: string): unknown {
-    const data = this.#disk.read(path);
-    if (!data) return undefined;
-    try {
-      return JSON.parse(new TextDecoder().decode(data));
-    } catch (error) {
-      this.#log.error({ path, error: formatError(error) }, 'A file of the agent\'s state directory could not be read; it is passed over');
-      return undefined;
-    }
-  }
-
-  #write(path: string, value: unknown): void {
-    try {
-      this.#disk.write(path, new TextEncoder().encode(`${JSON.stringify(value)}\n`));
-    } catch (error) {
-      this.#log.warn({ path, error: formatError(error) }, 'What virtual routers are wanted, or did, could not be written down');
-    }
+    writeJson(this.#disk, this.#log, UNTOLD, value);
   }
 }

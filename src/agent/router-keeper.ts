@@ -1,17 +1,21 @@
 /**
- * The agent's side of virtual routers: what is wanted lies on this host's disk, so that they come up without the server; the pulse is
- * started, told and heard; when it dies, what it held is taken back at once and it is started anew.
+ * The agent's side of the pulse: virtual routers here, BFD by session-desk.ts. What is wanted lies on this host's disk, so that they come
+ * up without the server; the pulse is started, told and heard; when it dies, what it held is taken back at once and it is started anew.
  */
 import { formatError } from '../base/error.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { ms, seconds } from '../base/units.ts';
 import type { Disk } from '../host/disk.ts';
+import type { BfdSessionPlan, BfdStatus } from '../model/bfd-session.ts';
 import type { RouterPlan, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
+import type { PeerOpinion } from '../protocol/failure-detector.ts';
 import type { PulseMessage } from '../pulse/pulse-protocol.ts';
 import type { PulseLink, Pulses } from './pulse-link.ts';
 import { RouterFiles } from './router-files.ts';
-import { TransitionBook } from './transition-book.ts';
+import { type Detector, SessionDesk } from './session-desk.ts';
+import type { ReadKey } from './session-keys.ts';
+import { type Transition, TransitionBook, isOfRouter } from './transition-book.ts';
 
 export interface Tracks {
   /** What these hang on, and no more. */
@@ -32,17 +36,22 @@ export interface RouterKeeperParts {
   readonly changed: () => void;
   /** Looks at processes and scripts, and calls `changed` with each news. */
   readonly tracks: (changed: () => void) => Tracks;
+  /** Of BFD sessions. */
+  readonly key: ReadKey;
   /** Runs the router's hook. Never rejects. */
   readonly notify: (script: string, transition: RouterTransition) => void;
 }
 
 /** Looks, a second apart, that a pulse says nothing in between: then nothing is known of it; and then it is ended. */
 const SILENT = { unknown: 3, end: 10 } as const;
+/** Looks, a second apart, between two at the keys. */
+const KEYS = 10;
 const AGAIN = { first: ms(100), longest: seconds(5) } as const;
 
 export class RouterKeeper {
   readonly #parts: RouterKeeperParts;
   readonly #files: RouterFiles;
+  readonly #sessions: SessionDesk;
   readonly #tracks: Tracks;
   readonly #closing = new AbortController();
   readonly #done: Promise<void>;
@@ -66,6 +75,7 @@ export class RouterKeeper {
     this.#parts = parts;
     this.#files = new RouterFiles(parts.disk, parts.log);
     this.#plans = this.#files.wanted();
+    this.#sessions = new SessionDesk(parts.disk, parts.log, parts.key);
     this.#book = new TransitionBook({
       read: () => this.#files.untold(), write: (value) => this.#files.writeUntold(value),
       written: (pulse, sequence) => pulse === this.#pulse && this.#link?.send({ kind: 'seen', sequence }),
@@ -87,8 +97,31 @@ export class RouterKeeper {
     this.#refused.clear();
     this.#tracks.want(plans);
     this.#link?.send({ kind: 'routers', routers: plans });
-    if (plans.length === 0) this.#emptied();
+    this.#wantedChanged();
+  }
+
+  /** BFD sessions, and how the other hosts are judged by them. Undefined: as it was. */
+  wantSessions(plans: readonly BfdSessionPlan[] | undefined, detector: Detector | undefined): void {
+    if (!this.#sessions.want(plans, detector)) return;
+    this.#tellSessions();
+    this.#wantedChanged();
+  }
+
+  /** Something is wanted of a pulse; undefined: nobody knows. */
+  get #wanted(): boolean | undefined {
+    const { plans } = this.#sessions;
+    if ((this.#plans?.length ?? 0) + (plans?.length ?? 0) > 0) return true;
+    return this.#plans && plans ? false : undefined;
+  }
+
+  #wantedChanged(): void {
+    if (this.#wanted === false) this.#emptied();
     this.#poke.abort();
+  }
+
+  #tellSessions(): void {
+    const command = this.#sessions.command();
+    if (command) this.#link?.send(command);
   }
 
   /** Undefined until the pulse has spoken, and when it speaks no more. */
@@ -97,7 +130,17 @@ export class RouterKeeper {
     return this.#silentLooks < SILENT.unknown ? this.#statuses : undefined;
   }
 
-  transitions(): readonly RouterTransition[] {
+  /** Undefined likewise. */
+  sessions(): Readonly<Record<string, BfdStatus>> | undefined {
+    return this.#silentLooks < SILENT.unknown ? this.#sessions.statuses() : undefined;
+  }
+
+  /** Of the other hosts; undefined likewise. */
+  opinions(): readonly PeerOpinion[] | undefined {
+    return this.#silentLooks < SILENT.unknown ? this.#sessions.opinions() : undefined;
+  }
+
+  transitions(): readonly Transition[] {
     return this.#book.all();
   }
 
@@ -124,10 +167,10 @@ export class RouterKeeper {
       this.#poke = new AbortController();
       const changed = AbortSignal.any([signal, this.#poke.signal]);
       try {
-        if (this.#plans === undefined) {
+        if (this.#wanted === undefined) {
           // Whatever runs is left alone until the server has said what it wants.
           await clock.sleep(seconds(3600), changed);
-        } else if (this.#plans.length === 0) {
+        } else if (!this.#wanted) {
           await this.#endIdle();
           await clock.sleep(seconds(3600), changed);
         } else {
@@ -137,7 +180,7 @@ export class RouterKeeper {
         }
         wait = AGAIN.first;
       } catch (error) {
-        log.error({ error: formatError(error) }, 'The pulse cannot be run: virtual routers of this host stand still; it is tried again');
+        log.error({ error: formatError(error) }, 'The pulse cannot be run: virtual routers and BFD sessions of this host stand still; it is tried again');
         await clock.sleep(wait, changed);
         wait = ms(Math.min(wait * 2, AGAIN.longest));
       }
@@ -151,12 +194,14 @@ export class RouterKeeper {
     this.#link = link;
     link.onMessage((message) => this.#hear(link, message));
     link.send({ kind: 'routers', routers: [] });
-    link.send({ kind: 'end', reason: 'no virtual router is wanted on this host' });
+    this.#tellSessions();
+    link.send({ kind: 'end', reason: 'no virtual router and no BFD session is wanted on this host' });
     await Promise.race([link.closed, this.#parts.clock.sleep(seconds(10), this.#closing.signal)]);
     this.#book.flush();
     link.close();
     this.#link = undefined;
     this.#statuses = undefined;
+    this.#sessions.forget();
     this.#leaving.clear();
   }
 
@@ -170,7 +215,9 @@ export class RouterKeeper {
     this.#silentLooks = 0;
     link.onMessage((message) => this.#hear(link, message));
     link.send({ kind: 'tracks', up: this.#tracks.known() });
-    link.send({ kind: 'routers', routers: this.#plans ?? [] });
+    // Before the routers, which may hang on them. What nobody knows is left as it is.
+    this.#tellSessions();
+    if (this.#plans) link.send({ kind: 'routers', routers: this.#plans });
     const served = new AbortController();
     const looking = this.#look(link, AbortSignal.any([served.signal, signal]));
     await Promise.race([link.closed, this.#nothingWanted()]);
@@ -179,10 +226,10 @@ export class RouterKeeper {
     this.#book.flush();
     this.#link = undefined;
     this.#outdated = undefined;
-    if (signal.aborted || this.#plans?.length === 0) return link.close();
+    if (signal.aborted || this.#wanted === false) return link.close();
     const gone = await Promise.race([link.exited.then(() => true), clock.sleep(seconds(1), signal).then(() => false)]);
     // One that lives has only lost the connection: it is found again.
-    if (!gone) return;
+    if (!gone) return link.close();
     const left = (this.#plans ?? []).filter(({ name }) => ['active', 'backup'].includes(this.#statuses?.[name]?.state ?? ''));
     const active = left.filter(({ name }) => this.#statuses?.[name]?.state === 'active');
     await pulses.takeBack(active);
@@ -190,18 +237,20 @@ export class RouterKeeper {
     else log.info({}, 'The pulse ended, and is started anew');
     for (const [n, { name }] of left.entries()) this.#tellDied(name, n + 1);
     this.#statuses = undefined;
+    for (const transition of this.#sessions.lost({ pulse: `${this.#pulse}-died`, at: clock.now() }, left.length + 1)) this.#take(transition);
     this.#parts.changed();
   }
 
   /** A pulse says how it is each second. Looks are counted, not time: an agent that was late itself has not read yet what was said. */
   async #look(link: PulseLink, signal: AbortSignal): Promise<void> {
     const { clock, log, changed } = this.#parts;
-    for (;;) {
+    for (let looks = 1; ; looks++) {
       await clock.sleep(seconds(1), signal);
       if (signal.aborted) return;
+      if (looks % KEYS === 0 && this.#sessions.readKeys()) this.#tellSessions();
       this.#silentLooks++;
       if (this.#silentLooks === SILENT.unknown) {
-        log.error({}, `The pulse says nothing: what its routers do is not known; if it stays silent for ${SILENT.end} s it is ended and started anew`);
+        log.error({}, `The pulse says nothing: what its routers and sessions do is not known; if it stays silent for ${SILENT.end} s it is ended and started anew`);
         changed();
       }
       if (this.#silentLooks === SILENT.end) link.kill();
@@ -248,7 +297,18 @@ export class RouterKeeper {
         return;
       }
       case 'transition':
+      case 'session-transition':
         this.#take(message.transition);
+        return;
+      case 'sessions': {
+        const known = this.#silentLooks < SILENT.unknown;
+        this.#silentLooks = 0;
+        if (this.#sessions.hear(message) || !known) changed();
+        return;
+      }
+      case 'refused-session':
+        this.#sessions.refused(message.session, message.reason);
+        changed();
         return;
       case 'refused':
         if (this.#refused.get(message.router) === message.reason) return;
@@ -265,9 +325,9 @@ export class RouterKeeper {
   }
 
   /** Its hook is run at least once: what was not written down when the agent ended is told again. */
-  #take(transition: RouterTransition): void {
-    const { router, to } = transition;
-    if (this.#book.add(transition)) {
+  #take(transition: Transition): void {
+    if (this.#book.add(transition) && isOfRouter(transition)) {
+      const { router, to } = transition;
       const notify = this.#plans?.find(({ name }) => name === router)?.notify ?? this.#leaving.get(router);
       if (notify !== undefined) this.#parts.notify(notify, transition);
       if (to === 'initialize') this.#leaving.delete(router);

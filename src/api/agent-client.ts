@@ -1,9 +1,10 @@
 /** The agents' side of the server, as an agent calls it (agent-protocol.ts). */
 import type { Duplex } from 'node:stream';
-import type { AgentReport, ConsoleOrder, ReportAnswer, Wanted } from './agent-protocol.ts';
+import type { History } from '../model/history.ts';
+import type { AgentReport, ConsoleOrder, HistoryOrder, ReportAnswer, Wanted } from './agent-protocol.ts';
 import { ApiError } from './api.ts';
 import { type ClientIdentity, Connection } from './http-connection.ts';
-import { CONSOLE_PROTOCOL, CONSOLE_REFUSED, agentConsolePath } from './http-paths.ts';
+import { CONSOLE_PROTOCOL, CONSOLE_REFUSED, agentConsolePath, agentHistoryPath } from './http-paths.ts';
 import { eventStream } from './http-stream.ts';
 
 export interface AgentClientOptions {
@@ -11,18 +12,28 @@ export interface AgentClientOptions {
   readonly onLost?: (error: ApiError) => void;
   /** Told of consoles that are asked for, while what is wanted is listened to. */
   readonly onConsole?: (order: ConsoleOrder) => void;
+  /** Told of histories that are asked for, likewise. */
+  readonly onHistory?: (order: HistoryOrder) => void;
+}
+
+/** Why there is no history, instead of one. */
+export interface NoHistory {
+  readonly code: string;
+  readonly message: string;
 }
 
 export class AgentClient {
   readonly #connection: Connection;
   readonly #onLost: AgentClientOptions['onLost'];
   readonly #onConsole: AgentClientOptions['onConsole'];
+  readonly #onHistory: AgentClientOptions['onHistory'];
 
   /** `url` like `https://10.0.0.1:7443`. Throws ApiError `API_ADDRESS`. */
   constructor(url: string, identity: Required<ClientIdentity>, options: AgentClientOptions = {}) {
     this.#connection = new Connection({ url, identity });
     this.#onLost = options.onLost;
     this.#onConsole = options.onConsole;
+    this.#onHistory = options.onHistory;
   }
 
   /** Fails with ApiError. May be sent again: the server knows a report by its sequence. */
@@ -43,6 +54,7 @@ export class AgentClient {
       // The casts: as above.
       if (event.event === 'wanted') yield readEvent(event.data) as Wanted;
       else if (event.event === 'console') this.#onConsole?.(readEvent(event.data) as ConsoleOrder);
+      else if (event.event === 'history') this.#onHistory?.(readEvent(event.data) as HistoryOrder);
     }
   }
 
@@ -62,6 +74,11 @@ export class AgentClient {
   /** There is none, and why: whoever asked is told. Always fails with ApiError, once the server has it. */
   refuseConsole(session: string, why: string): Promise<Duplex> {
     return this.#connection.upgrade({ path: agentConsolePath(session), headers: { [CONSOLE_REFUSED]: encodeURIComponent(why) } }, CONSOLE_PROTOCOL);
+  }
+
+  /** To a `history` order. Fails with ApiError, also when nobody waits for it any more. */
+  async answerHistory(id: string, answer: History | NoHistory): Promise<void> {
+    await this.#connection.json({ method: 'POST', path: agentHistoryPath(id), body: answer });
   }
 
   /** A renewed one. What is under way breaks off, as when the server goes away for a moment. */

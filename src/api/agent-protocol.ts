@@ -5,24 +5,32 @@
  *
  *   POST /agent/v1/report   AgentReport → ReportAnswer     (client certificate of the agent; the host is its name)
  *   GET  /agent/v1/wanted   → SSE `wanted` events: Wanted, the first at once; `console` events: ConsoleOrder, which may get lost
+ *                              `history` events: HistoryOrder, likewise
+ *   POST /agent/v1/history/ID  History, or { code, message }
  *   GET  /agent/v1/consoles/SESSION, Upgrade: godwit-console   the agent's end of a console
  */
 import type { Milliseconds } from '../base/units.ts';
 import type { AddressSighting, ConflictSighting, GuardDrops } from '../model/address.ts';
+import type { BfdSessionPlan, BfdStatus, BfdTransition } from '../model/bfd-session.ts';
 import type { AnnounceAgain } from '../model/cluster-policy.ts';
-import type { HostStatus } from '../model/host.ts';
+import type { CounterReport } from '../model/counters.ts';
+import type { HistoryQuery } from '../model/history.ts';
+import type { ReportedHost } from '../model/host.ts';
 import type { MigrationEnd, MigrationProgress, SagaPhase } from '../model/migration.ts';
 import type { Receipt } from '../model/move.ts';
 import type { NetworkSpec } from '../model/network.ts';
+import type { PathReport, PathTurnReport } from '../model/path.ts';
 import type { RouterPlan, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
 import type { Placement, VmSpec } from '../model/vm-spec.ts';
+import type { AlertReport, WatchPlan } from '../model/watch-plan.ts';
+import type { PeerOpinion } from '../protocol/failure-detector.ts';
 
 /** What an agent has to say, all of it, every time. */
 export interface AgentReport {
   readonly instance: string;
   /** Rises with each report of an instance; an older one that comes later is ignored. */
   readonly sequence: number;
-  readonly host: Omit<HostStatus, 'state' | 'lastReport'>;
+  readonly host: ReportedHost;
   /** Every VM that this host has, or had until the server has taken note of its end. */
   readonly vms: readonly VmReport[];
   /** Every move of which the server has not yet acknowledged the end. */
@@ -30,9 +38,26 @@ export interface AgentReport {
   /** By name; absent as long as the pulse has not spoken. */
   readonly routers?: Readonly<Record<string, RouterStatus>>;
   /** Every transition of which the server has not yet acknowledged that it has it. */
-  readonly transitions?: readonly RouterTransition[];
+  readonly transitions?: readonly (RouterTransition | BfdTransition)[];
+  /** BFD sessions by name (those between hosts are `PEER/PATH`); absent as long as the pulse has not spoken. */
+  readonly sessions?: Readonly<Record<string, BfdStatus>>;
+  /** Of each other host, by this one's failure detector. */
+  readonly opinions?: readonly PeerOpinion[];
+  /** Absent: no monitor runs. */
+  readonly monitor?: MonitorReport;
+  /** Every turn of a path of which the server has not yet acknowledged that it has it. */
+  readonly turns?: readonly PathTurnReport[];
   /** Absent: its agent watches no addresses. */
   readonly addresses?: AddressesReport;
+}
+
+/** What this host's monitor said last. */
+export interface MonitorReport {
+  readonly paths: readonly PathReport[];
+  readonly counters: CounterReport;
+  readonly alerts: readonly AlertReport[];
+  /** What it could not do, in words. */
+  readonly troubles: readonly string[];
 }
 
 /** What this host knows at first hand of who is where. The most important first, where there is more than fits. */
@@ -77,6 +102,8 @@ export interface ReportAnswer {
   readonly acknowledged: readonly string[];
   /** The last transition that the server has on its disk. */
   readonly transitions?: { readonly pulse: string; readonly sequence: number };
+  /** The last turn of a path that the server has on its disk. */
+  readonly turns?: { readonly monitor: string; readonly sequence: number };
 }
 
 /** All that is wanted of one host. */
@@ -92,6 +119,10 @@ export interface Wanted {
   readonly routers?: readonly RouterPlan[];
   /** Those that Godwit makes, as far as a VM of this host uses them, or one that comes; absent: as it was. */
   readonly networks?: readonly WantedNetwork[];
+  /** This host's BFD sessions, all of them; absent: as they were. */
+  readonly sessions?: readonly BfdSessionPlan[];
+  /** Absent: as it was. */
+  readonly watch?: WatchPlan;
 }
 
 /** A routed or VXLAN network in use on this host. */
@@ -102,6 +133,13 @@ export interface WantedNetwork {
   readonly peers: readonly string[];
   /** Every NIC on it, of all hosts' VMs; `at`: behind which of the peers it is. */
   readonly nics: readonly { readonly mac: string; readonly addresses: readonly string[]; readonly at?: string }[];
+}
+
+/** Somebody wants what this host's monitor has kept: the agent answers by POST /agent/v1/history/ID with a `History`, or a problem. */
+export interface HistoryOrder {
+  /** Base64url of 32 random bytes. */
+  readonly id: string;
+  readonly query: HistoryQuery;
 }
 
 /** Somebody wants the serial port of a VM: the agent opens its end of the session, or says with it why there is none. */
@@ -143,9 +181,11 @@ export interface WantedMove {
   /** The VM's epoch at the source; at the destination it gets the next. */
   readonly epoch: number;
   readonly peer: { readonly host: string; readonly address: string; readonly port: number };
+  /** This host's own address on the path that the move takes, where that is not `main`. `peer.address` is on the same path. */
+  readonly local?: string;
   /** Shown by the source to the destination's agent: of this move, of this pair. Base64url of 32 random bytes. */
   readonly token: string;
-  /** Bytes per second, for QEMU's stream. */
+  /** Bytes per second, for QEMU's stream; a change is followed while it copies. */
   readonly maxBandwidth: number;
   readonly policy: Readonly<Record<'lastPass' | 'patience' | 'lastPassLate' | 'maxCopy' | 'maxPause' | 'maxEmptying' | 'quiet' | 'maxDrain', Milliseconds>>;
   /** For the destination, after the move. */

@@ -5,6 +5,8 @@ import type { Receipt } from '../model/move.ts';
 import { Name } from '../model/resource.ts';
 import { AddressesReportSchema } from './address-schemas.ts';
 import type { AgentReport } from './agent-protocol.ts';
+import { BfdStatusSchema, BfdTransitionSchema, PeerOpinionSchema, SESSION_NAME } from './bfd-schemas.ts';
+import { MonitorReportSchema, PathTurnSchema } from './monitor-schemas.ts';
 import { oneOf } from './one-of.ts';
 import { RouterStatusSchema, RouterTransitionSchema } from './router-schemas.ts';
 
@@ -72,7 +74,11 @@ export const AgentReportSchema = Type.Object({
   routers: Type.Optional(Type.Record(Name, RouterStatusSchema, { maxProperties: 1000, additionalProperties: false })),
   addresses: Type.Optional(AddressesReportSchema),
   // What a pulse keeps unseen, twice over.
-  transitions: Type.Optional(Type.Array(RouterTransitionSchema, { maxItems: 2000 })),
+  transitions: Type.Optional(Type.Array(Type.Union([RouterTransitionSchema, BfdTransitionSchema]), { maxItems: 2000 })),
+  sessions: Type.Optional(Type.Record(Type.String({ pattern: SESSION_NAME }), BfdStatusSchema, { maxProperties: 10_000, additionalProperties: false })),
+  opinions: Type.Optional(Type.Array(PeerOpinionSchema, { maxItems: 1000 })),
+  monitor: Type.Optional(MonitorReportSchema),
+  turns: Type.Optional(Type.Array(PathTurnSchema, { maxItems: 2000 })),
 });
 
 /** Does not compile when schema and protocol part ways. */

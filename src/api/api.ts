@@ -7,10 +7,13 @@
 import type { Duplex } from 'node:stream';
 import { GodwitError } from '../base/error.ts';
 import type { AddressResource } from '../model/address.ts';
+import type { BfdSessionResource } from '../model/bfd-session.ts';
 import type { EventResource } from '../model/event.ts';
+import type { History, HistoryQuery } from '../model/history.ts';
 import type { HostResource } from '../model/host.ts';
-import type { MigrationResource, MigrationSpec } from '../model/migration.ts';
+import type { MigrationRequest, MigrationResource } from '../model/migration.ts';
 import type { NetworkResource } from '../model/network.ts';
+import type { PathResource } from '../model/path.ts';
 import type { PolicyResource } from '../model/cluster-policy.ts';
 import type { Kind } from '../model/resource.ts';
 import type { VirtualRouterResource } from '../model/virtual-router.ts';
@@ -21,6 +24,8 @@ export interface ResourceOf {
   readonly Network: NetworkResource;
   readonly Vm: VmResource;
   readonly VirtualRouter: VirtualRouterResource;
+  readonly BfdSession: BfdSessionResource;
+  readonly Path: PathResource;
   readonly Address: AddressResource;
   readonly Migration: MigrationResource;
   readonly Event: EventResource;
@@ -59,6 +64,8 @@ export interface Page {
   readonly labels?: Readonly<Record<string, string>>;
   /** The newest so many (events, migrations); all without. */
   readonly last?: number;
+  /** Events since then, ms since the epoch. */
+  readonly since?: number;
 }
 
 /** Fails with ApiError. */
@@ -72,7 +79,8 @@ export interface Api {
   /** What there is, `synced`, then every change, until aborted. Reconnects by itself and resumes by revision. */
   watch<K extends Kind>(kind: K, signal: AbortSignal): AsyncIterable<WatchEvent<K>>;
   remove(kind: Kind, name: string): Promise<void>;
-  migrate(spec: MigrationSpec): Promise<MigrationResource>;
+  /** Without `to`: to the soundest host that has room. */
+  migrate(request: MigrationRequest): Promise<MigrationResource>;
   /** Asks for it; after the commit it is too late and the move goes on. */
   cancel(migration: string): Promise<MigrationResource>;
   start(vm: string): Promise<VmResource>;
@@ -80,6 +88,8 @@ export interface Api {
   stop(vm: string, options?: { readonly force?: boolean }): Promise<VmResource>;
   /** Has the VM's host tell neighbours and switches anew where its addresses are: asked for, not waited for. */
   announce(vm: string): Promise<VmResource>;
+  /** Of what a host's monitor has kept. Fails with CONTROL_HISTORY_UNKNOWN (no such series), CONTROL_HISTORY_SILENT (no answer in 5 s). */
+  history(query: HistoryQuery): Promise<History>;
   /** `ttl` in ms, at most 24 h. */
   createToken(ttl: number): Promise<JoinToken>;
 }

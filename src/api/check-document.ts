@@ -5,6 +5,7 @@
 import type { Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Settings } from 'typebox/system';
+import { BfdSessionDeclaration } from '../model/bfd-session.ts';
 import { PolicyDeclaration } from '../model/cluster-policy.ts';
 import { HostDeclaration } from '../model/host.ts';
 import { NetworkDeclaration } from '../model/network.ts';
@@ -28,6 +29,7 @@ export type Declared =
   | { readonly kind: 'Network'; readonly declared: Static<typeof NetworkDeclaration> }
   | { readonly kind: 'Vm'; readonly declared: Static<typeof VmDeclaration> }
   | { readonly kind: 'VirtualRouter'; readonly declared: Static<typeof VirtualRouterDeclaration> }
+  | { readonly kind: 'BfdSession'; readonly declared: Static<typeof BfdSessionDeclaration> }
   | { readonly kind: 'Policy'; readonly declared: Static<typeof PolicyDeclaration> };
 
 // The library stops after 8 faults unless told otherwise, for the whole process; who made the mistakes wants to see all of them.
@@ -35,7 +37,7 @@ Settings.Set({ maxErrors: 1000 });
 
 const checks = {
   Host: Compile(HostDeclaration), Network: Compile(NetworkDeclaration), Vm: Compile(VmDeclaration), VirtualRouter: Compile(VirtualRouterDeclaration),
-  Policy: Compile(PolicyDeclaration),
+  BfdSession: Compile(BfdSessionDeclaration), Policy: Compile(PolicyDeclaration),
 };
 
 /** Where a quantity is used, its description says what for; what it has to look like is said here. */
@@ -51,6 +53,8 @@ export function checkDocument(document: unknown): Declared | readonly DocumentFa
     case 'Vm': return checks.Vm.Check(document) ? { kind: 'Vm', declared: document } : faultsOf(checks.Vm, document);
     case 'VirtualRouter':
       return checks.VirtualRouter.Check(document) ? { kind: 'VirtualRouter', declared: document } : faultsOf(checks.VirtualRouter, document);
+    case 'BfdSession':
+      return checks.BfdSession.Check(document) ? { kind: 'BfdSession', declared: document } : faultsOf(checks.BfdSession, document);
     case 'Policy': return checks.Policy.Check(document) ? { kind: 'Policy', declared: document } : faultsOf(checks.Policy, document);
     default: return [kindFault(document['kind'])];
   }

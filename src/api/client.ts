@@ -1,11 +1,12 @@
 /** `Api` over HTTP: the same words and errors as in the server's own process. */
 import type { Duplex } from 'node:stream';
-import type { MigrationResource, MigrationSpec } from '../model/migration.ts';
+import type { History, HistoryQuery } from '../model/history.ts';
+import type { MigrationRequest, MigrationResource } from '../model/migration.ts';
 import type { Kind } from '../model/resource.ts';
 import type { VmResource } from '../model/vm-spec.ts';
 import { type Api, ApiError, type Applied, type ConsoleApi, type Declaration, type Fault, type JoinToken, type Page, type ResourceOf, type WatchEvent } from './api.ts';
 import { Connection, type Request, type ServerAddress } from './http-connection.ts';
-import { CONSOLE_PROTOCOL, consolePath, kindPath } from './http-paths.ts';
+import { CONSOLE_PROTOCOL, consolePath, historyPath, kindPath } from './http-paths.ts';
 import { eventStream } from './http-stream.ts';
 import { WatchView } from './watch-view.ts';
 
@@ -45,6 +46,7 @@ export class HttpClient implements Api, ConsoleApi {
     const query = new URLSearchParams();
     for (const [key, value] of Object.entries(page.labels ?? {})) query.append('label', `${key}=${value}`);
     if (page.last !== undefined) query.set('last', String(page.last));
+    if (page.since !== undefined) query.set('since', String(Math.ceil(page.since)));
     const { items } = await this.#ask<{ readonly items: readonly ResourceOf[K][] }>(
       { method: 'GET', path: `${kindPath(kind)}${query.size > 0 ? `?${query}` : ''}` },
     );
@@ -67,8 +69,8 @@ export class HttpClient implements Api, ConsoleApi {
     await this.#connection.json({ method: 'DELETE', path: kindPath(kind, name) });
   }
 
-  async migrate(spec: MigrationSpec): Promise<MigrationResource> {
-    return this.#ask({ method: 'POST', path: '/v1/migrations', body: spec });
+  async migrate(request: MigrationRequest): Promise<MigrationResource> {
+    return this.#ask({ method: 'POST', path: '/v1/migrations', body: request });
   }
 
   async cancel(migration: string): Promise<MigrationResource> {
@@ -89,6 +91,11 @@ export class HttpClient implements Api, ConsoleApi {
 
   console(vm: string): Promise<Duplex> {
     return this.#connection.upgrade({ path: consolePath(vm) }, CONSOLE_PROTOCOL);
+  }
+
+  async history({ host, series, from, to, points }: HistoryQuery): Promise<History> {
+    const query = new URLSearchParams({ series, from: String(Math.round(from)), to: String(Math.round(to)), points: String(points) });
+    return this.#ask({ method: 'GET', path: `${historyPath(host)}?${query}` });
   }
 
   async createToken(ttl: number): Promise<JoinToken> {

@@ -21,3 +21,4 @@ export function formatAge(spanMs: number): string {
 }
 
 export const formatTime = (at: number): string => `${new Date(at).toISOString().replace('T', ' ').slice(0, 19)} UTC`;
+export const formatExactTime = (at: number): string => new Date(at).toISOString().replace('T', ' ').replace('Z', ' UTC');

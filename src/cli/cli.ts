@@ -1,5 +1,5 @@
 /**
- * cli/: the program `godwit`, and printing for people. stdout is for data, stderr for progress; no colour anywhere, and no bars or
+ * cli/: the program `godwit`, and printing for people. stdout is for data, stderr for progress; no colour, bars or
  * moving lines when the stream is not a terminal or NO_COLOR or CI is set. Commands (`command-*.ts`) are functions of an Api and an
  * Io; `program.ts` parses the words, `main.ts` gives them the real ones. This file is what other rooms print with.
  */

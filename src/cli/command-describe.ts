@@ -1,13 +1,17 @@
 /** `godwit describe`: everything that is known of one thing, and what happened to it last. */
 import type { AnyResource, Api, ResourceOf } from '../api/api.ts';
+import type { PolicySpec } from '../model/cluster-policy.ts';
 import type { Kind } from '../model/resource.ts';
 import { sectionsOf } from './description.ts';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 import { type Io, print, styleOfOut } from './io.ts';
 import { type Target, nameOf } from './kinds.ts';
+import { judgementSection } from './path-description.ts';
+import { lastHour } from './path-history.ts';
+import { pathRank } from './path-words.ts';
 import { formatReceipt } from './receipt.ts';
 import { resourceTable, sorted } from './resource-table.ts';
-import { transitionLines } from './router-transitions.ts';
+import { isRouterTransition, transitionLines } from './router-transitions.ts';
 import { type Section, formatSections, tableOrNone } from './section.ts';
 
 /** Read back this far for those about one thing … */
@@ -22,7 +26,7 @@ export async function describe(api: Api, io: Io, target: Target): Promise<ExitCo
   const name = nameOf(target, 'describe');
   const resource = await api.get(kind, name);
   const now = io.clock.now();
-  const sections: Section[] = [...sectionsOf(resource, now), ...await related(api, resource, now)];
+  const sections: Section[] = [...sectionsOf(resource, now), ...await related(api, io, resource, now)];
   if (resource.kind === 'Migration' && resource.status?.receipt) {
     sections.push({ title: 'Receipt', lines: formatReceipt(resource.status.receipt, undefined, styleOfOut(io)).split('\n') });
   }
@@ -31,22 +35,29 @@ export async function describe(api: Api, io: Io, target: Target): Promise<ExitCo
     const events = await api.list('Event', kind === 'VirtualRouter' ? {} : { last: EVENTS_READ });
     const about = events.filter(({ spec }) => spec.about.kind === kind && spec.about.name === name);
     if (kind === 'VirtualRouter') {
-      sections.push({ title: "Transitions (times are the hosts' own)", lines: transitionLines(about, now, TRANSITIONS_SHOWN, styleOfOut(io)) });
+      // Its transitions have a section of their own.
+      sections.push({ title: "Transitions (times are the hosts' own)",
+        lines: transitionLines(about, now, TRANSITIONS_SHOWN, styleOfOut(io)) });
     }
-    sections.push(rows('Events', 'Event', sorted(about.filter(({ spec }) => spec.evidence === undefined)).slice(-EVENTS_SHOWN), now));
+    sections.push(rows('Events', 'Event',
+      sorted(about.filter(({ spec }) => !(spec.evidence && isRouterTransition(spec.evidence)))).slice(-EVENTS_SHOWN), now));
   }
   print(io, formatSections(sections).join('\n'));
   return exitCodes.fine;
 }
 
 /** What else hangs on it. */
-async function related(api: Api, { kind, name }: AnyResource, now: number): Promise<Section[]> {
+async function related(api: Api, io: Io, resource: AnyResource, now: number): Promise<Section[]> {
+  const { kind, name } = resource;
   switch (kind) {
     case 'Host': {
       const routers = (await api.list('VirtualRouter')).filter(({ spec }) => Object.hasOwn(spec.hosts, name));
+      const sessions = (await api.list('BfdSession')).filter(({ spec }) => Object.hasOwn(spec.hosts, name));
       return [
         rows('VMs', 'Vm', (await api.list('Vm')).filter(({ status }) => status?.placement?.host === name), now),
         ...(routers.length > 0 ? [rows('Routers', 'VirtualRouter', routers, now)] : []),
+        ...(sessions.length > 0 ? [rows('BFD sessions', 'BfdSession', sessions, now)] : []),
+        ...pathsOf(name, await api.list('Path'), now),
       ];
     }
     case 'Network':
@@ -55,9 +66,25 @@ async function related(api: Api, { kind, name }: AnyResource, now: number): Prom
       const moves = sorted((await api.list('Migration')).filter(({ spec }) => spec.vm === name));
       return [rows('Migrations', 'Migration', moves.slice(-MIGRATIONS_SHOWN), now)];
     }
+    case 'Path':
+      return [...judgementSection(resource, await policyOf(api), now), ...await lastHour(api, resource, now, styleOfOut(io))];
     default:
       return [];
   }
+}
+
+/** Those that are not fine, from and to it. */
+function pathsOf(host: string, all: readonly ResourceOf['Path'][], now: number): Section[] {
+  const paths = all.filter(({ spec }) => spec.from === host || spec.to === host);
+  const sick = paths.filter((path) => pathRank(path) !== 'fine');
+  if (paths.length === 0) return [];
+  if (sick.length === 0) return [{ title: 'Paths', lines: [`all ${paths.length} from and to it are fine`] }];
+  return [rows(`Paths, ${sick.length} of ${paths.length} not fine`, 'Path', sick, now)];
+}
+
+/** undefined: none was declared. */
+async function policyOf(api: Api): Promise<PolicySpec | undefined> {
+  return (await api.list('Policy')).find(({ name }) => name === 'default')?.spec;
 }
 
 /** A table of others that belong to it. */

@@ -12,16 +12,18 @@ import { formatReceipt } from './receipt.ts';
 
 export interface MigrateOptions {
   readonly vm: string;
-  readonly to: string;
+  /** Without, the server chooses. */
+  readonly to?: string;
   /** Until it has ended. A dry run is always waited for: its answer is all there is to it. */
   readonly wait: boolean;
   readonly dryRun: boolean;
 }
 
 export async function migrate(api: Api, io: Io, { vm, to, wait, dryRun }: MigrateOptions): Promise<ExitCode> {
-  const migration = await api.migrate({ vm, to, ...(dryRun ? { dryRun } : {}) });
+  const migration = await api.migrate({ vm, ...(to === undefined ? {} : { to }), ...(dryRun ? { dryRun } : {}) });
   if (wait || dryRun) return await waitFor(api, io, migration);
   print(io, `${reference('Migration', migration.name)} created`);
+  if (to === undefined) say(io, `${vm} moves to ${migration.spec.to}`);
   say(io, `Follow it with godwit get migration ${migration.name} --watch`);
   return exitCodes.fine;
 }

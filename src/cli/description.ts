@@ -1,61 +1,35 @@
 /** A resource as fields and sections, for `describe`. */
 import type { AnyResource, ResourceOf } from '../api/api.ts';
-import { announcePolicy, movePolicy, silentAfter } from '../model/cluster-policy.ts';
-import { hostDefaults } from '../model/host.ts';
 import { kindOfNetwork } from '../model/network.ts';
 import { unreachable } from '../base/error.ts';
 import { addressSections, seenColumns } from './address-description.ts';
+import { bfdSections } from './bfd-description.ts';
+import { hostSections } from './host-description.ts';
 import { reference } from './kinds.ts';
 import { outcomeOf } from './migration-outcome.ts';
+import { pathSections } from './path-description.ts';
+import { policySections } from './policy-description.ts';
 import { migrationState, networkGateways } from './resource-table.ts';
 import { routerSections } from './router-description.ts';
 import { type Section, ago, commas, fields, labels, tableOrNone } from './section.ts';
 import { left, right } from './table.ts';
-import { count, formatBytes, formatMs, formatRate, wrap } from './text.ts';
+import { formatBytes, formatMs, formatRate, wrap } from './text.ts';
 
 /** Of the resource alone; `now` in ms since the epoch. */
 export function sectionsOf(resource: AnyResource, now: number): Section[] {
   switch (resource.kind) {
-    case 'Host': return host(resource, now);
+    case 'Host': return hostSections(resource, now);
     case 'Network': return network(resource);
     case 'Vm': return vm(resource, now);
     case 'VirtualRouter': return routerSections(resource, now);
+    case 'BfdSession': return bfdSections(resource, now);
+    case 'Path': return pathSections(resource, now);
     case 'Address': return addressSections(resource, now);
     case 'Migration': return migration(resource, now);
     case 'Event': return event(resource, now);
-    case 'Policy': return policy(resource);
+    case 'Policy': return policySections(resource);
     default: return unreachable(resource);
   }
-}
-
-function host(h: ResourceOf['Host'], now: number): Section[] {
-  const s = h.status;
-  return [
-    {
-      lines: fields([
-        ['Name', h.name], ['Labels', labels(h)], ['State', s?.state ?? 'never reported'], ['Last report', ago(s?.lastReport, now)],
-        ['Address', h.spec.address], ['Peer port', h.spec.peerPort ?? hostDefaults.peerPort],
-        ['Bandwidth', `${h.spec.maxBandwidth ?? hostDefaults.maxBandwidth} for all moves, per direction`],
-        ['Moves', `${h.spec.moves ?? hostDefaults.moves} at a time`],
-      ]),
-    },
-    ...(s === undefined ? [] : [
-      {
-        title: 'Machine', lines: fields([
-          ['CPU', `${s.cpus} x ${s.cpu}`], ['Memory', `${formatBytes(s.memory)}, ${formatBytes(s.freeMemory)} free`],
-          ['Accelerators', commas(s.accelerators)], ['QEMU', s.qemu], ['Kernel', s.kernel],
-          ['Bridges', commas(Object.entries(s.bridges).map(([name, { mtu }]) => `${name} (MTU ${mtu})`))],
-          ['Lacks', s.missingFeatures.join(', ')],
-        ]),
-      },
-      {
-        title: 'Agent', lines: fields([
-          ['Version', s.agent.version], ['Started', ago(s.agent.startedAt, now)],
-          ['Cost', `${formatMs(s.agent.cpuTime)} of CPU, ${formatBytes(s.agent.residentMemory)} of memory`],
-        ]),
-      },
-    ]),
-  ];
 }
 
 function network(n: ResourceOf['Network']): Section[] {
@@ -63,10 +37,11 @@ function network(n: ResourceOf['Network']): Section[] {
   const made = kindOfNetwork(n.name, n.spec);
   return [{
     lines: fields([
-      ['Name', n.name], ['Labels', labels(n)], ['Kind', made.kind], ['Bridge', made.kind === 'bridge' ? bridge : `${bridge}, made by Godwit`], ['MTU', mtu],
+      ['Name', n.name], ['Labels', labels(n)], ['Kind', made.kind],
+      ['Bridge', made.kind === 'bridge' ? bridge : `${bridge}, made by Godwit`], ['MTU', mtu],
       ['Gateway', networkGateways(n).join(', ')], ['Gateway MAC', made.kind === 'routed' ? made.mac.toString() : undefined],
       ['VNI', made.kind === 'vxlan' ? `${made.vni}, UDP port ${made.port}` : undefined],
-      ['Guard', guard ? 'of every NIC that does not say otherwise' : undefined],
+      ['Guard', guard ? 'of every NIC that does not say otherwise' : undefined], ['Path', n.spec.path],
     ]),
   }];
 }
@@ -88,7 +63,9 @@ function vm(v: ResourceOf['Vm'], now: number): Section[] {
         ['Kernel', spec.boot?.kernel], ['Initrd', spec.boot?.initrd],
       ]),
     },
-    { title: 'NICs', lines: tableOrNone([right('NIC'), left('NETWORK'), left('MAC'), left('ADDRESSES'), ...seen.columns], nics.map((nic, i) => [...nic, ...seen.cells(i)])) },
+    { title: 'NICs',
+      lines: tableOrNone([right('NIC'), left('NETWORK'), left('MAC'), left('ADDRESSES'), ...seen.columns],
+      nics.map((nic, i) => [...nic, ...seen.cells(i)])) },
     { title: 'Disks', lines: tableOrNone([left('PATH'), left('FORMAT'), left('SHARED')], disks) },
   ];
 }
@@ -130,24 +107,6 @@ const event = (e: ResourceOf['Event'], now: number): Section[] => [{
   lines: fields([
     ['Name', e.name], ['At', ago(e.spec.at, now)], ['Severity', e.spec.severity], ['Reason', e.spec.reason],
     ['About', reference(e.spec.about.kind, e.spec.about.name)], ['Host', e.spec.host], ['Message', e.spec.message],
+    ['Evidence', e.spec.evidence && `godwit why ${e.name}`],
   ]),
 }];
-
-function policy({ name, spec }: ResourceOf['Policy']): Section[] {
-  const moves = movePolicy(spec);
-  const announce = announcePolicy(spec);
-  return [
-    { lines: fields([['Name', name]]) },
-    {
-      title: 'Moves', lines: fields([
-        ['Last pass', `${formatMs(moves.lastPass)}; ${formatMs(moves.lastPassLate)} after ${formatMs(moves.patience)}`],
-        ['Longest copy', formatMs(moves.maxCopy)],
-        ['Longest pause', formatMs(moves.maxPause)], ['Longest emptying', formatMs(moves.maxEmptying)],
-        ['Announced', announce.count === 0 ? 'by the move alone' : `again ${count(announce.count, 'time')} after a move, the first after ${formatMs(announce.interval)}, the gaps doubled`],
-        ['Drain', `until ${formatMs(moves.quiet)} without a frame, at most ${formatMs(moves.maxDrain)}`],
-        ['Moves of one VM', `${moves.movesPerVm} in 3 minutes`],
-      ]),
-    },
-    { title: 'Hosts', lines: fields([['Silent after', formatMs(silentAfter(spec))]]) },
-  ];
-}

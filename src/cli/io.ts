@@ -6,6 +6,7 @@ export interface Output {
   write(text: string): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 }
 
 export interface Io {
@@ -21,6 +22,11 @@ export interface Io {
   onKeys?(listener: (bytes: Uint8Array) => void): () => void;
   /** Ctrl-C no longer ends the program until the returned function is called. */
   onInterrupt(listener: () => void): () => void;
+  /**
+   * SIGTERM and SIGHUP no longer end the program, but call this; so does its end, whatever brings it about. Until the returned function is
+   * called.
+   */
+  onEnd?(listener: () => void): () => void;
 }
 
 export const say = (io: Io, text: string): void => void io.err.write(`${text}\n`);

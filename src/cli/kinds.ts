@@ -15,6 +15,8 @@ export const kindWords: Readonly<Record<Kind, Words>> = {
   Network: { singular: 'network', plural: 'networks', short: ['net', 'nets'] },
   Vm: { singular: 'vm', plural: 'vms', short: [] },
   VirtualRouter: { singular: 'router', plural: 'routers', short: ['vr', 'virtualrouter', 'virtualrouters'] },
+  BfdSession: { singular: 'bfdsession', plural: 'bfdsessions', short: ['bfd'] },
+  Path: { singular: 'path', plural: 'paths', short: [] },
   Address: { singular: 'address', plural: 'addresses', short: ['addr', 'addrs'] },
   Migration: { singular: 'migration', plural: 'migrations', short: ['mig', 'migs'] },
   Event: { singular: 'event', plural: 'events', short: ['ev'] },

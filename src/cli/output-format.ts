@@ -6,6 +6,12 @@ import { usageError } from './cli-error.ts';
 export const outputFormats = ['table', 'wide', 'json', 'yaml'] as const;
 export type OutputFormat = (typeof outputFormats)[number];
 
+/** Of what is no list of resources: `table` or `json`. Throws CLI_USAGE. */
+export function parsePlainFormat(word: string): 'table' | 'json' {
+  if (word === 'table' || word === 'json') return word;
+  throw usageError(`There is no output format ${JSON.stringify(word)} here: name table or json`);
+}
+
 const isFormat = (word: string): word is OutputFormat => outputFormats.some((format) => format === word);
 
 /** Throws CLI_USAGE. */

@@ -7,6 +7,7 @@ import { type ExitCode, exitCodeHelp, exitCodes } from './exit-code.ts';
 import { type Io, say } from './io.ts';
 import { allKinds, parseTarget } from './kinds.ts';
 import { type OutputFormat, parseFormat, parseSelector } from './output-format.ts';
+import { addViews } from './program-views.ts';
 import { type LocationOptions, type ServerLocation, defaultSocket, locateServer } from './server-address.ts';
 
 /** Connected when first used. `close` lets go of what keeps the process alive. */
@@ -99,13 +100,7 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
       await ask(async (api) => (await import('./command-get.ts')).get(api, io, target, options));
     });
 
-  program.command('events').description('what happened last')
-    .option('-o, --output <format>', 'table, wide, json or yaml', 'table')
-    .option('-w, --watch', 'go on with every event, until Ctrl-C')
-    .action(async (words: Omit<GetWords, 'selector'>) => {
-      const options = { ...getOptions({ ...words, selector: [] }), last: 100 };
-      await ask(async (api) => (await import('./command-get.ts')).get(api, io, { kind: 'Event' }, options));
-    });
+  addViews(program, io, ask);
 
   program.command('describe').description('everything about one thing; of a migration also its receipt')
     .argument('<kind>', allKinds).argument('[name]', 'of one; KIND/NAME is the same')
@@ -132,11 +127,11 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
     .action((name: string) => ask(async (api) => (await import('./command-console.ts')).vmConsole(api, io, name)));
 
   program.command('migrate').description('move a running VM to another host').argument('<vm>')
-    .requiredOption('--to <host>', 'the host to move it to')
+    .option('--to <host>', 'the host to move it to; without, the soundest that has room')
     .option('--wait', 'show how far it is, and print the receipt; Ctrl-C cancels the move')
     .option('--dry-run', 'plan it, say what would happen, and change nothing')
     .action((name: string, { to, wait, dryRun }: MigrateWords) => ask(async (api) =>
-      (await import('./command-migrate.ts')).migrate(api, io, { vm: name, to, wait: wait ?? false, dryRun: dryRun ?? false })));
+      (await import('./command-migrate.ts')).migrate(api, io, { vm: name, ...(to === undefined ? {} : { to }), wait: wait ?? false, dryRun: dryRun ?? false })));
 
   program.command('announce').description("tell neighbours and switches anew where a running VM's addresses are").argument('<vm>')
     .action((name: string) => ask(async (api) => (await import('./command-vm.ts')).announceVm(api, io, name)));
@@ -155,7 +150,7 @@ function describeProgram({ io, connect, daemons, version }: World, done: (exit: 
 }
 
 interface MigrateWords {
-  readonly to: string;
+  readonly to?: string;
   readonly wait?: boolean;
   readonly dryRun?: boolean;
 }
@@ -169,6 +164,17 @@ interface InitWords {
 interface DaemonWords {
   readonly stateDir: string;
   readonly runDir: string;
+}
+
+interface AgentWords extends DaemonWords {
+  readonly scripts: string;
+  readonly keys: string;
+  readonly metrics?: string;
+}
+
+interface MonitorWords extends DaemonWords {
+  readonly metrics?: string;
+  readonly netns?: string;
 }
 
 function addDaemons(program: Command, daemons: Daemons, io: Io): void {
@@ -199,7 +205,12 @@ function addDaemons(program: Command, daemons: Daemons, io: Io): void {
   const agent = program.command('agent').description("run this host's agent, until it is told to end; VMs outlive it")
     .option(...STATE).option(...RUN)
     .option('--scripts <dir>', "virtual routers' tracking and notify scripts", '/etc/godwit/scripts')
-    .action(async ({ stateDir, runDir, scripts }: DaemonWords & { readonly scripts: string }) => void (await daemons.agent({ stateDir, runDir, scripts })));
+    .option('--keys <dir>', "BFD sessions' keys", '/etc/godwit/keys')
+    .option('--metrics <address:port>', 'where its monitor serves Prometheus /metrics, like 127.0.0.1:9442; nowhere without')
+    .action(async ({ metrics, ...words }: AgentWords) => {
+      const parse = async (text: string) => (await import('../monitor/main.ts')).parseMetricsAddress(text);
+      await daemons.agent({ ...words, ...(metrics === undefined ? {} : { metrics: await parse(metrics) }) });
+    });
   agent.command('join').description('make this host one of the cluster').argument('<url>', "the server's, like https://10.0.0.1:7443")
     .requiredOption('--token <token>', 'of godwit token create')
     .requiredOption('--address <ip>', "this host's, on the network that carries migrations")
@@ -220,6 +231,12 @@ function addDaemons(program: Command, daemons: Daemons, io: Io): void {
       const { runDir } = command.optsWithGlobals<Pick<DaemonWords, 'runDir'>>();
       await daemons.endPulse({ runDir });
     });
+
+  program.command('monitor', { hidden: true }).description("run this host's monitor, until stdin ends; the agent starts it by itself")
+    .option(...STATE).option(...RUN)
+    .option('--metrics <address:port>', 'where it serves Prometheus /metrics; nowhere without')
+    .option('--netns <name>', 'of another network namespace than its own')
+    .action(async (words: MonitorWords) => (await import('../monitor/main.ts')).monitorCommand(words));
 
   const lab = program.command('lab').description('a whole cluster on this machine, to try things on');
   lab.command('up').description('make it').option('--hosts <n>', 'how many', '2')

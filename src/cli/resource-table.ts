@@ -1,11 +1,16 @@
 /** The columns of `get`, per kind; `-o wide` has more of them. */
 import type { ResourceOf } from '../api/api.ts';
 import { movePolicy, silentAfter } from '../model/cluster-policy.ts';
+import { bfdDefaults } from '../model/bfd-session.ts';
 import { kindOfNetwork } from '../model/network.ts';
+import type { ClassFigures } from '../model/path.ts';
 import type { Kind } from '../model/resource.ts';
 import { routerDefaults } from '../model/virtual-router.ts';
 import { formatAge } from './age.ts';
+import { bfdDetection, bfdHosts, bfdState, bfdTerms } from './bfd-state.ts';
+import { votes } from './host-description.ts';
 import { reference } from './kinds.ts';
+import { jitterCell, lossCell, mtuCell, pathRank, pathRanks, pathState, pathTrouble, pathTroubles, rttCell } from './path-words.ts';
 import { effectiveIntervals, routerInterval, routerPriorities, routerState } from './router-state.ts';
 import { type Column, left, right } from './table.ts';
 import { formatBytes, formatMs, formatRate, oneLine } from './text.ts';
@@ -43,13 +48,17 @@ export function migrationReason({ status }: ResourceOf['Migration']): string | u
 }
 
 /** As declared: a routed network has several, with their prefix lengths. */
-export const networkGateways = ({ spec }: ResourceOf['Network']): readonly string[] => spec.routed?.gateways ?? (spec.gateway === undefined ? [] : [spec.gateway]);
+export const networkGateways = ({ spec }: ResourceOf['Network']): readonly string[] =>
+  spec.routed?.gateways ?? (spec.gateway === undefined ? [] : [spec.gateway]);
 
 const holdersOf = ({ status }: ResourceOf['Address']) => status?.holders ?? [];
 function lastSeen(address: ResourceOf['Address']): number | undefined {
   const seen = holdersOf(address).flatMap(({ last }) => last ?? []);
   return seen.length === 0 ? undefined : Math.max(...seen);
 }
+
+const ofWindow = (cell: (figures: ClassFigures) => string | undefined) => ({ status }: ResourceOf['Path']): string | undefined => status
+  && cell(status.report.window);
 
 const columns: { readonly [K in Kind]: readonly ResourceColumn<ResourceOf[K]>[] } = {
   Host: [
@@ -59,6 +68,7 @@ const columns: { readonly [K in Kind]: readonly ResourceColumn<ResourceOf[K]>[] 
     wide('ACCELERATORS', (h) => joined(h.status?.accelerators)), wide('QEMU', (h) => h.status?.qemu),
     wide('KERNEL', (h) => h.status?.kernel), wide('AGENT', (h) => h.status?.agent.version),
     wide('BRIDGES', (h) => joined(Object.keys(h.status?.bridges ?? {}))), wide('CPU', (h) => h.status?.cpu),
+    wide('VERDICT', ({ status }) => (status?.verdict && `${status.verdict.verdict} (${votes(status.verdict)})`)),
   ],
   Network: [
     col('NAME', (n) => n.name), col('KIND', (n) => kindOfNetwork(n.name, n.spec).kind), col('BRIDGE', (n) => n.spec.bridge),
@@ -77,6 +87,22 @@ const columns: { readonly [K in Kind]: readonly ResourceColumn<ResourceOf[K]>[] 
     num('INTERVAL', (r) => formatMs(routerInterval(r))), col('AGE', (r, now) => since(routerState(r).since, now)),
     wide('EFFECTIVE', (r) => joined(effectiveIntervals(r))), wide('PRIORITIES', (r) => joined(routerPriorities(r))),
     wide('VERSION', (r) => r.spec.version ?? routerDefaults.version), wide('REASON', (r) => routerState(r).text),
+  ],
+  BfdSession: [
+    col('NAME', (b) => b.name), col('PEER', (b) => b.spec.peer), col('STATE', (b) => bfdState(b).word),
+    col('HOSTS', (b) => joined(bfdHosts(b))),
+    num('DOWN-AFTER', bfdDetection), col('AGE', (b, now) => since(bfdState(b).since, now)),
+    wide('DECLARED', bfdTerms), wide('HOPS', (b) => b.spec.hops ?? bfdDefaults.hops), wide('SIGNED', (b) => b.spec.authentication?.type),
+    wide('REASON', (b) => bfdState(b).text),
+  ],
+  Path: [
+    col('FROM', (p) => p.spec.from), col('TO', (p) => p.spec.to), col('PATH', (p) => p.spec.path), col('STATE', pathState),
+    col('USE', ({ status }) => (status && (status.inUse ? 'yes' : 'NO'))), num('LOSS', ofWindow(lossCell)), num('RTT', ofWindow(rttCell)),
+    num('JITTER', ofWindow(jitterCell)),
+    num('MTU', ({ status }) => (status && mtuCell(status.report.mtu))),
+    wide('AGE', ({ status }, now) => since(status?.report.quality.since, now)), wide('PROBES/S', ({ status }) => status?.report.rate),
+    wide('SOURCE', (p) => p.spec.source), wide('DESTINATION', (p) => p.spec.destination), wide('HEARD', ({ status }) => status?.heard),
+    col('TROUBLE', pathTrouble), wide('ALL', (p) => pathTroubles(p).join('; ')),
   ],
   Address: [
     col('ADDRESS', (a) => a.spec.address), col('NETWORK', (a) => a.spec.network),
@@ -128,8 +154,9 @@ export function resourceTable<K extends Kind>(kind: K, isWide: boolean): Resourc
 
 const inOrder = new Intl.Collator('en', { numeric: true });
 
-/** Migrations in the order they were asked for, everything else by name, `web-2` before `web-10`. */
+/** Migrations in the order they were asked for, sick paths first, everything else by name, `web-2` before `web-10`. */
 export function sorted<R extends ResourceOf[Kind]>(resources: readonly R[]): R[] {
   const createdAt = (r: ResourceOf[Kind]): number => (r.kind === 'Migration' ? r.status?.createdAt ?? 0 : 0);
-  return resources.toSorted((a, b) => createdAt(a) - createdAt(b) || inOrder.compare(a.name, b.name));
+  const rank = (r: ResourceOf[Kind]): number => (r.kind === 'Path' ? pathRanks.indexOf(pathRank(r)) : 0);
+  return resources.toSorted((a, b) => createdAt(a) - createdAt(b) || rank(a) - rank(b) || inOrder.compare(a.name, b.name));
 }

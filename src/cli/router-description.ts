@@ -7,14 +7,12 @@ import { formatAge } from './age.ts';
 import { routerInterval, routerState } from './router-state.ts';
 import { type Section, ago, commas, fields, labels, tableOrNone } from './section.ts';
 import { left, right } from './table.ts';
-import { count, formatMs } from './text.ts';
+import { count, formatFine, formatMs } from './text.ts';
 
 type Router = ResourceOf['VirtualRouter'];
 
-/** What matters is below a millisecond: `0.08 ms`. */
-export const formatFine = (ms: number): string => (ms < 9.995 ? `${ms.toFixed(2)} ms` : formatMs(ms));
-
-const CHECKSUMS = { 'pseudo-header': 'summed with pseudo header', rfc9568: 'summed without pseudo header', 'version-2': 'version 2' } as const;
+const CHECKSUMS = { 'pseudo-header': 'summed with pseudo header', rfc9568: 'summed without pseudo header',
+  'version-2': 'version 2' } as const;
 const SCHEDULING = { realtime: 'real-time', nice: 'preferred, but not real-time', ordinary: 'ordinary, not real-time' } as const;
 
 export function routerSections(router: Router, now: number): Section[] {
@@ -28,7 +26,8 @@ export function routerSections(router: Router, now: number): Section[] {
     {
       lines: fields([
         ['Name', router.name], ['Labels', labels(router)], ['State', `${word}: ${text}`], ['Since', ago(since, now)],
-        ['VRID', `${spec.vrid}, IPv${family}, VRRP version ${spec.version ?? routerDefaults.version}`], ['Addresses', commas(spec.addresses)],
+        ['VRID', `${spec.vrid}, IPv${family}, VRRP version ${spec.version ?? routerDefaults.version}`],
+        ['Addresses', commas(spec.addresses)],
         ['MAC', spec.virtualMac ?? routerDefaults.virtualMac ? virtualRouterMac(family, spec.vrid).toString() : "the Active host's own"],
         ['Interval', formatMs(routerInterval(router))],
         ['Preempts', spec.preempt ?? routerDefaults.preempt ? `yes${delay > 0 ? `, after ${formatMs(delay)}` : ''}` : 'no'],
@@ -44,7 +43,8 @@ export function routerSections(router: Router, now: number): Section[] {
         hosts.map((name) => row(name, status?.hosts[name], spec.hosts[name]?.priority ?? routerDefaults.priority, now)),
       ),
     },
-    ...Object.entries(status?.hosts ?? {}).map(([name, s]) => ({ title: `Host ${name}${s.state === 'unknown' ? ', as it was when last heard' : ''}`, lines: host(s, now) })),
+    ...Object.entries(status?.hosts ?? {}).map(([name,
+      s]) => ({ title: `Host ${name}${s.state === 'unknown' ? ', as it was when last heard' : ''}`, lines: host(s, now) })),
   ];
 }
 
@@ -55,16 +55,21 @@ function row(name: string, s: ShownRouterStatus | undefined, priority: number, n
 
 function host(s: ShownRouterStatus, now: number): string[] {
   const { timing, counters, duels, active } = s;
-  const healed = duels.lastHealed === undefined ? 'the last has not been seen to heal here' : `the last healed after ${formatMs(duels.lastHealed)}`;
+  const healed = duels.lastHealed === undefined ? 'the last has not been seen to heal here'
+    : `the last healed after ${formatMs(duels.lastHealed)}`;
   const late = `median ${formatFine(timing.median)}, p99 ${formatFine(timing.p99)}, worst ${formatFine(timing.worst)}`;
   const unsent = byReason(counters.unsent ?? {}, 'could not be sent');
   return fields([
     ['State', s.state], ['Since', ago(s.since, now)], ['Why', s.reason],
-    ['Priority', s.effectivePriority === s.priority ? s.priority : `${s.effectivePriority}: ${s.priority} as declared, the rest by what it tracks`],
+    ['Priority', s.effectivePriority === s.priority ? s.priority
+      : `${s.effectivePriority}: ${s.priority} as declared, the rest by what it tracks`],
     ['Interval', intervalOf(s)],
-    ['Hears', active && `${active.address}: priority ${active.priority}, every ${formatMs(active.interval)}, ${CHECKSUMS[active.checksum]}`],
+    ['Hears', active
+      && `${active.address}: priority ${active.priority}, every ${formatMs(active.interval)}, ${CHECKSUMS[active.checksum]}`],
     ['Differs', s.differences.join('; ')], ['Tracks', s.tracks.map(trackOf).join('; ')],
-    ['Adverts', `${counters.sent} sent${unsent === undefined ? '' : `, ${unsent}`}, ${counters.received} received, ${byReason(counters.dropped, 'dropped') ?? 'none dropped'}`],
+    ['Adverts',
+      `${counters.sent} sent${unsent === undefined ? '' : `, ${unsent}`}, ${counters.received} received, `
+        + (byReason(counters.dropped, 'dropped') ?? 'none dropped')],
     ['Changed', `${count(counters.transitions, 'time')} since its pulse was started`],
     ['Two Actives', duels.count === 0 ? undefined : `${count(duels.count, 'time')}; ${healed}`],
     ['Scheduling', `${SCHEDULING[timing.scheduling]}${timing.because === undefined ? '' : `: ${timing.because}`}`],
@@ -74,9 +79,10 @@ function host(s: ShownRouterStatus, now: number): string[] {
 }
 
 /** `4 dropped (checksum 3, ttl 1)`; undefined when there was none. */
-function byReason(counts: Readonly<Record<string, number>>, what: string): string | undefined {
+export function byReason(counts: Readonly<Record<string, number>>, what: string): string | undefined {
   const some = Object.entries(counts).filter(([, n]) => n > 0);
-  return some.length === 0 ? undefined : `${some.reduce((sum, [, n]) => sum + n, 0)} ${what} (${some.map(([reason, n]) => `${reason} ${n}`).join(', ')})`;
+  return some.length === 0 ? undefined
+    : `${some.reduce((sum, [, n]) => sum + n, 0)} ${what} (${some.map(([reason, n]) => `${reason} ${n}`).join(', ')})`;
 }
 
 function intervalOf({ interval, effectiveInterval, timing }: ShownRouterStatus): string {

@@ -2,7 +2,7 @@
 import type { AnyResource } from '../api/api.ts';
 import { formatAge, formatTime } from './age.ts';
 import { type Column, formatTable } from './table.ts';
-import { wrap } from './text.ts';
+import { PAGE, wrap } from './text.ts';
 
 export interface Section {
   /** None for the first. */
@@ -19,10 +19,10 @@ export const formatSections = (sections: readonly Section[]): string[] =>
 export type Field = readonly [label: string, value: string | number | undefined];
 
 /** Undefined values are left out; long ones are wrapped below themselves. */
-export function fields(all: readonly Field[]): string[] {
+export function fields(all: readonly Field[], page: number = PAGE): string[] {
   const known = all.filter(([, value]) => value !== undefined && value !== '');
   const width = Math.max(0, ...known.map(([label]) => label.length + 3));
-  return known.flatMap(([label, value]) => wrap(String(value), `${label}:`.padEnd(width)));
+  return known.flatMap(([label, value]) => wrap(String(value), `${label}:`.padEnd(width), page));
 }
 
 export const ago = (at: number | undefined, now: number): string | undefined =>

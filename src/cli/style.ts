@@ -1,6 +1,6 @@
 /** What a stream can show. */
 export interface Style {
-  /** Bars and a line that is written anew: a terminal, and nobody asked for plain text. */
+  /** Bars, colours and a line that is written anew: a terminal, and nobody asked for plain text. */
   readonly bars: boolean;
   /** Arrows and block characters; ASCII otherwise. */
   readonly unicode: boolean;
@@ -17,3 +17,10 @@ export function styleOf(stream: { readonly isTTY?: boolean | undefined }, env: R
 }
 
 export const arrow = ({ unicode }: Style): string => (unicode ? '→' : '->');
+
+const COLOURS = { red: 31, green: 32, yellow: 33, dim: 2, bold: 1, inverse: 7 } as const;
+export type Colour = keyof typeof COLOURS;
+
+/** Coloured where bars are: on a terminal, and nobody asked for plain text. What it says must not hang on the colour. */
+export const paint = ({ bars }: Style, colour: Colour, text: string): string =>
+  (bars && text !== '' ? `\u001b[${COLOURS[colour]}m${text}\u001b[0m` : text);

@@ -3,6 +3,8 @@ import { stripVTControlCharacters } from 'node:util';
 
 /** The most columns that a report uses. */
 export const PAGE = 100;
+/** Of what is read on a terminal of any size. */
+export const NARROW = 80;
 
 /** Columns on a terminal: code points, without control sequences. */
 export const visibleWidth = (text: string): number => [...stripVTControlCharacters(text)].length;
@@ -16,10 +18,10 @@ export function clip(text: string, width: number): string {
   return points.length <= width ? points.join('') : `${points.slice(0, Math.max(0, width - 1)).join('')}~`;
 }
 
-/** Lines of at most PAGE columns, the first after `first`, the others indented as far. A word longer than a line is broken. */
-export function wrap(text: string, first = ''): string[] {
+/** Lines of at most `page` columns, the first after `first`, the others indented as far. A word longer than a line is broken. */
+export function wrap(text: string, first = '', page: number = PAGE): string[] {
   const indent = ' '.repeat(visibleWidth(first));
-  const room = PAGE - indent.length;
+  const room = page - indent.length;
   const lines: string[] = [];
   let line: string[] = [];
   for (const word of oneLine(text).split(' ')) {
@@ -62,3 +64,16 @@ export function formatRate(bytesPerSecond: number): string {
   const rate = bytesPerSecond / 1e6;
   return `${rate.toFixed(rate < 9.95 ? 1 : 0)} MB/s`;
 }
+
+/** What matters is below a millisecond: `0.08 ms`. */
+export const formatFine = (ms: number): string => (ms < 9.995 ? `${ms.toFixed(2)} ms` : formatMs(ms));
+
+/** A share 0..1 in percent without its sign: `0`, `<0.1`, `3.1`, `42`, `>99`: nothing is rounded to none or to all. */
+export function formatPercent(share: number): string {
+  const percent = share * 100;
+  if (percent <= 0) return '0';
+  if (percent < 0.05) return '<0.1';
+  if (percent < 9.95) return percent.toFixed(1);
+  return percent < 100 && percent >= 99.5 ? '>99' : percent.toFixed(0);
+}
+export const formatShare = (share: number): string => `${formatPercent(share)} %`;

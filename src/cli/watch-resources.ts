@@ -12,6 +12,7 @@ export interface WatchOptions {
   readonly format: OutputFormat;
   readonly labels: Readonly<Record<string, string>>;
   readonly name?: string | undefined;
+  readonly only?: (resource: AnyResource) => boolean;
   /** Of what there is at the beginning, the newest so many. */
   readonly last?: number;
 }
@@ -58,11 +59,13 @@ type Change<K extends Kind> =
   | { readonly kind: 'delete'; readonly name: string };
 
 /** What has lost its label is gone for who asked for that label. */
-function chosen<K extends Kind>(event: WatchEvent<K>, { labels, name }: WatchOptions, shown: ReadonlySet<string>): Change<K> | undefined {
+function chosen<K extends Kind>(event: WatchEvent<K>, { labels, name, only }: WatchOptions,
+  shown: ReadonlySet<string>): Change<K> | undefined {
   if (event.kind === 'synced') return undefined;
   if (event.kind === 'delete') return shown.has(event.name) ? event : undefined;
   const { resource } = event;
-  const fits = (name === undefined || resource.name === name) && Object.entries(labels).every(([k, v]) => resource.labels?.[k] === v);
+  const fits = (name === undefined || resource.name === name) && (only?.(resource) ?? true)
+    && Object.entries(labels).every(([k, v]) => resource.labels?.[k] === v);
   if (fits) return event;
   return shown.has(resource.name) ? { kind: 'delete', name: resource.name } : undefined;
 }

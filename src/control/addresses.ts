@@ -1,25 +1,17 @@
 /**
- * Who is where, of all hosts together: what is declared, and what the agents reported last. In no store: a server that starts has it
- * again with the agents' next reports, a second later.
+ * Who is where, of all hosts together: what is declared, and what the agents reported last (derived.ts).
  */
-import { type Milliseconds, seconds } from '../base/units.ts';
-import type { WatchEvent } from '../api/api.ts';
 import type { Clock } from '../base/clock.ts';
 import { type AddressHolder, type AddressSighting, addressName } from '../model/address.ts';
 import { SIGHT_AGE } from '../protocol/address-registry.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
 import { virtualRouterMac } from '../wire/vrrp.ts';
 import { conflictText, openConflicts } from './address-conflicts.ts';
+import { Derived } from './derived.ts';
 import type { View } from './draft.ts';
 import type { Liveness } from './liveness.ts';
 import { type NicName, nicsOf } from './lookup.ts';
-import type { AddressRecord, Row } from './records.ts';
-import { resource } from './resources.ts';
-
-/** Between two looks of who watches. */
-const LOOK = seconds(1);
-/** Others are not to wait for a list of addresses. */
-const FRESH = 200;
+import type { AddressRecord } from './records.ts';
 
 type Holder = { -readonly [K in keyof AddressHolder]: AddressHolder[K] };
 interface Found {
@@ -29,57 +21,8 @@ interface Found {
   readonly holders: Map<string, Holder>;
 }
 
-/** The rows of a table that is made anew when it is looked at; a row's revision rises when more of it changed than its instants. */
-export class Addresses {
-  readonly #live: Liveness;
-  readonly #clock: Clock;
-  readonly #known = new Map<string, { readonly text: string; readonly revision: number; readonly created: number }>();
-  #revision: number;
-  #made: { readonly at: Milliseconds; readonly of: number; readonly rows: readonly Row<AddressRecord>[] } | undefined;
-
-  constructor(live: Liveness, clock: Clock) {
-    this.#live = live;
-    this.#clock = clock;
-    // Greater than those of the server before this one, for who resumes.
-    this.#revision = clock.now();
-  }
-
-  rows(view: View): readonly Row<AddressRecord>[] {
-    const at = this.#clock.monotonic();
-    if (this.#made && this.#made.of === view.revision && at - this.#made.at < FRESH && at >= this.#made.at) return this.#made.rows;
-    const records = recordsOf(view, this.#live, this.#clock.now());
-    const rows = [...records].map(([name, record]): Row<AddressRecord> => {
-      const text = JSON.stringify(lasting(record));
-      const known = this.#known.get(name);
-      const row = known?.text === text ? known : { text, revision: ++this.#revision, created: known?.created ?? this.#revision };
-      this.#known.set(name, row);
-      return { name, record, revision: row.revision, created: row.created };
-    });
-    for (const name of this.#known.keys()) if (!records.has(name)) this.#known.delete(name);
-    this.#made = { at, of: view.revision, rows };
-    return rows;
-  }
-
-  /** All there is, `synced`, and then what changed, looked at every second, until aborted. */
-  async *watch(view: View, signal: AbortSignal): AsyncGenerator<WatchEvent<'Address'>, void, undefined> {
-    const told = new Map<string, number>();
-    for (let synced = false; !signal.aborted; await this.#clock.sleep(LOOK, signal)) {
-      const rows = new Map(this.rows(view).map((row) => [row.name, row]));
-      for (const name of told.keys()) {
-        if (rows.has(name)) continue;
-        told.delete(name);
-        yield { kind: 'delete', name, revision: ++this.#revision };
-      }
-      for (const [name, row] of rows) {
-        if (told.get(name) === row.revision) continue;
-        told.set(name, row.revision);
-        yield { kind: 'put', resource: resource('Address', row), revision: row.revision };
-      }
-      if (!synced) yield { kind: 'synced', revision: ++this.#revision };
-      synced = true;
-    }
-  }
-}
+export const addressesOf = (live: Liveness, clock: Clock): Derived<'Address'> =>
+  new Derived('Address', clock, { records: (view, now) => recordsOf(view, live, now), lasting });
 
 function lasting({ spec, status }: AddressRecord): unknown {
   return { spec, conflicts: status.conflicts, holders: status.holders.map((holder) => ({ ...holder, first: 0, last: 0 })) };

@@ -3,18 +3,23 @@ import type { Applied, Declaration, Fault } from '../api/api.ts';
 import { ApiError } from '../api/api.ts';
 import { type Declared, checkDocument } from '../api/check-document.ts';
 import { nearest } from '../api/nearest.ts';
-import { silentAfter } from '../model/cluster-policy.ts';
+import type { BfdSessionSpec } from '../model/bfd-session.ts';
+import { type PolicySpec, silentAfter } from '../model/cluster-policy.ts';
+import { detectionDefaults } from '../model/detection-policy.ts';
 import type { HostSpec } from '../model/host.ts';
 import type { NetworkSpec } from '../model/network.ts';
 import { checkNetwork } from './network-check.ts';
 import { parseRate, parseSize } from '../model/quantity.ts';
 import type { VirtualRouterSpec } from '../model/virtual-router.ts';
 import { type VmSpec, VmSpecError, resolveVm } from '../model/vm-spec.ts';
+import { type BfdSurroundings, type Problem, checkBfdSession, checkBfdTracks } from '../policy/bfd-check.ts';
+import { checkDetection, checkHostPaths } from '../policy/path-check.ts';
 import { checkVirtualRouter } from '../policy/router-plan.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
 import type { Draft, View } from './draft.ts';
 import { invalid } from './errors.ts';
 import { record } from './events.ts';
+import { policyOf } from './lookup.ts';
 import type { Labels, Table, Tables, VmRecord } from './records.ts';
 import { checkGuards } from './guards.ts';
 import { halted, ordered } from './vms.ts';
@@ -27,6 +32,8 @@ export interface Context {
   readonly networks: ReadonlyMap<string, NetworkSpec>;
   readonly routers: ReadonlyMap<string, VirtualRouterSpec>;
   readonly hosts: ReadonlyMap<string, HostSpec>;
+  readonly sessions: ReadonlyMap<string, BfdSessionSpec>;
+  readonly policy: PolicySpec | undefined;
   /** They are all there is to look at: that they refer to something else is no fault. */
   readonly alone: boolean;
 }
@@ -62,16 +69,20 @@ export function apply(draft: Draft, documents: readonly Declaration[], now: numb
 
 /** `view`: with or without what is declared, which counts before what is there. */
 export function contextOf(view: View, declared: readonly Declared[], alone: boolean): Context {
-  const specs = <T extends 'hosts' | 'networks' | 'routers'>(table: T): [string, Tables[T]['spec']][] => view.rows(table).map(({ name, record: { spec } }) => [name, spec]);
+  const specs = <T extends 'hosts' | 'networks' | 'routers' | 'bfdsessions'>(table: T): [string, Tables[T]['spec']][] => view.rows(table).map(({ name, record: { spec } }) => [name, spec]);
   const hosts = new Map(specs('hosts'));
   const networks = new Map(specs('networks'));
   const routers = new Map(specs('routers'));
+  const sessions = new Map(specs('bfdsessions'));
+  let policy = policyOf(view);
   for (const { kind, declared: d } of declared) {
     if (kind === 'Host') hosts.set(d.name, d.spec);
     else if (kind === 'Network') networks.set(d.name, d.spec);
     else if (kind === 'VirtualRouter') routers.set(d.name, d.spec);
+    else if (kind === 'BfdSession') sessions.set(d.name, d.spec);
+    else if (kind === 'Policy') policy = d.spec;
   }
-  return { hosts, networks, routers, alone };
+  return { hosts, networks, routers, sessions, policy, alone };
 }
 
 function twice(declared: readonly Numbered[], complain: Complain): void {
@@ -86,6 +97,9 @@ function twice(declared: readonly Numbered[], complain: Complain): void {
 /** What the schema cannot know. */
 function checkMeaning(view: View, d: Numbered, context: Context, complain: Complain): void {
   const { document } = d;
+  const refuse = (problems: readonly Problem[]): void => {
+    for (const { severity, path, message } of problems) if (severity === 'error') complain(document, path, message);
+  };
   switch (d.kind) {
     case 'Host': {
       const { name, spec } = d.declared;
@@ -95,6 +109,7 @@ function checkMeaning(view: View, d: Numbered, context: Context, complain: Compl
       }
       if (!isAddress(spec.address)) complain(document, '/spec/address', `${JSON.stringify(spec.address)} is no IP address`);
       if (spec.maxBandwidth !== undefined && parseRate(spec.maxBandwidth) < 1) complain(document, '/spec/maxBandwidth', 'with nothing no move would ever end: give it some, like 1Gbit/s');
+      refuse(checkHostPaths(name, spec, context.hosts));
       return;
     }
     case 'Network': {
@@ -106,6 +121,7 @@ function checkMeaning(view: View, d: Numbered, context: Context, complain: Compl
     case 'Policy':
       if (d.declared.name !== 'default') complain(document, '/name', 'there is one policy, and its name is default');
       if (silentAfter(d.declared.spec) < LEAST_SILENCE) complain(document, '/spec/hosts/silentAfter', 'shorter than an agent takes to report: 5s is usual');
+      refuse(checkDetection(d.declared.spec, undefined));
       return;
     case 'Vm': {
       const { name, spec } = d.declared;
@@ -117,9 +133,14 @@ function checkMeaning(view: View, d: Numbered, context: Context, complain: Compl
     case 'VirtualRouter': {
       const { name, spec } = d.declared;
       for (const host of Object.keys(spec.hosts)) checkHost(view, host, document, `/spec/hosts/${host}`, '', context, complain);
-      for (const { severity, path, message } of checkVirtualRouter(name, spec, context.routers, addressesOf(spec, context))) {
-        if (severity === 'error') complain(document, path, message);
-      }
+      refuse(checkVirtualRouter(name, spec, context.routers, addressesOf(spec, context)));
+      refuse(checkBfdTracks(spec, context.sessions, context.alone));
+      return;
+    }
+    case 'BfdSession': {
+      const { name, spec } = d.declared;
+      for (const host of Object.keys(spec.hosts)) checkHost(view, host, document, `/spec/hosts/${host}`, '', context, complain);
+      refuse(checkBfdSession(name, spec, bfdSurroundings(context)));
     }
   }
 }
@@ -129,6 +150,10 @@ function checkHost(view: View, host: string, document: number, path: string, orE
   const hosts = view.rows('hosts').map((h) => h.name);
   const meant = nearest(host, hosts);
   complain(document, path, `there is no host ${host}: ${meant === undefined ? `name one of ${hosts.join(', ') || 'those that will have joined'}${orElse}` : `did you mean ${meant}?`}`);
+}
+
+export function bfdSurroundings({ sessions, hosts, routers, policy, alone }: Context): BfdSurroundings {
+  return { sessions, hosts, routers, alone, betweenHosts: policy?.detect?.bfd ?? detectionDefaults.detect.bfd };
 }
 
 /** Undefined while some of its hosts are not known: that is told for itself. */
@@ -217,13 +242,19 @@ function write(draft: Draft, d: Numbered, now: number, complain: Complain): Appl
         draft.put('routers', d.declared.name, { ...rest, ...labelsOf(d), spec: d.declared.spec });
       });
     }
+    case 'BfdSession': {
+      return put(draft, 'bfdsessions', d, now, () => {
+        const { labels: _, ...rest } = draft.get('bfdsessions', d.declared.name) ?? {};
+        draft.put('bfdsessions', d.declared.name, { ...rest, ...labelsOf(d), spec: d.declared.spec });
+      });
+    }
     case 'Policy': return put(draft, 'policies', d, now, () => draft.put('policies', d.declared.name, { ...labelsOf(d), spec: d.declared.spec }));
     case 'Vm': return put(draft, 'vms', d, now, () => writeVm(draft, d.declared.name, d.declared.spec, labelsOf(d), now, (message) => complain(d.document, '/spec/running', message)));
     default: return d satisfies never;
   }
 }
 
-function put(draft: Draft, table: Extract<Table, 'hosts' | 'networks' | 'vms' | 'routers' | 'policies'>, { kind, declared: { name } }: Numbered, now: number, store: () => void): Applied {
+function put(draft: Draft, table: Extract<Table, 'hosts' | 'networks' | 'vms' | 'routers' | 'bfdsessions' | 'policies'>, { kind, declared: { name } }: Numbered, now: number, store: () => void): Applied {
   const before = draft.get(table, name);
   store();
   const change = before === undefined ? 'created' : draft.get(table, name) === before ? 'unchanged' : 'changed';

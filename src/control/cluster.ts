@@ -17,8 +17,8 @@ const ATTEMPTS = 20;
 
 type Copy = { readonly [T in Table]: Map<string, Row<Tables[T]>> };
 const emptyCopy = (): Copy => ({
-  hosts: new Map(), networks: new Map(), vms: new Map(), routers: new Map(), addresses: new Map(), migrations: new Map(), events: new Map(), policies: new Map(),
-  moves: new Map(), tokens: new Map(),
+  hosts: new Map(), networks: new Map(), vms: new Map(), routers: new Map(), bfdsessions: new Map(), paths: new Map(), addresses: new Map(),
+  migrations: new Map(), events: new Map(), policies: new Map(), moves: new Map(), tokens: new Map(), standings: new Map(), deeds: new Map(), alerts: new Map(),
 });
 
 export class Cluster implements Source {

@@ -75,6 +75,12 @@ export class Draft implements View {
     return rows;
   }
 
+  /** What it writes into this table, deletions left out. */
+  written<T extends Table>(table: T): readonly Tables[T][] {
+    // As in `get`.
+    return [...this.#written.values()].flatMap((w) => (w.table === table && w.record ? [w.record as Tables[T]] : []));
+  }
+
   /** Writing what is there already is no change. */
   put<T extends Table>(table: T, name: string, record: Tables[T]): void {
     if (isDeepStrictEqual(this.#base.get(table, name), record)) this.#unwrite(table, name);

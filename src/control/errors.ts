@@ -15,9 +15,20 @@ export const invalid = (faults: readonly Fault[]): ApiError =>
   new ApiError(400, 'CONTROL_INVALID', `Nothing was applied: ${faults.length === 1 ? 'one fault' : `${faults.length} faults`}. ${faults.map((f) => `${f.path}: ${f.message}`).join('; ')}`, { faults });
 export const inUse = (kind: Kind, name: string, by: string): ApiError =>
   new ApiError(409, 'CONTROL_IN_USE', `${kind} ${name} cannot be deleted: ${by}`);
-export const undeletable = (kind: 'Event' | 'Address'): ApiError =>
-  new ApiError(405, 'CONTROL_NOT_DELETABLE', kind === 'Event' ? 'Events cannot be deleted: the oldest go by themselves' : 'Addresses cannot be deleted: each is there as long as it is declared or seen');
+const lasting = {
+  Event: 'Events cannot be deleted: the oldest go by themselves',
+  Address: 'Addresses cannot be deleted: each is there as long as it is declared or seen',
+  Path: 'Paths cannot be deleted: each is there as long as both of its hosts have an address on it',
+} as const;
+export const undeletable = (kind: keyof typeof lasting): ApiError => new ApiError(405, 'CONTROL_NOT_DELETABLE', lasting[kind]);
 
+export const historyUnknown = (host: string, series: string, why: string): ApiError =>
+  new ApiError(404, 'CONTROL_HISTORY_UNKNOWN', `${host} has no history of ${series}: ${why}`);
+export const historySilent = (host: string, why: string, status = 503): ApiError =>
+  new ApiError(status, 'CONTROL_HISTORY_SILENT', `No history comes from ${host}: ${why}`);
+
+export const noTarget = (vm: string, reason: string): ApiError =>
+  new ApiError(409, 'CONTROL_NO_TARGET', `${vm} cannot be moved anywhere now: ${reason}. Make room, or name a host`);
 export const sameHost = (vm: string, host: string): ApiError =>
   new ApiError(409, 'CONTROL_SAME_HOST', `${vm} runs on ${host} already: name another host`);
 export const vmMoving = (vm: string, migration: string): ApiError =>

@@ -4,18 +4,18 @@ import type { AgentReport } from '../api/agent-protocol.ts';
 import type { Milliseconds } from '../base/units.ts';
 import { silentAfter } from '../model/cluster-policy.ts';
 import type { HostSpec, HostStatus } from '../model/host.ts';
+import { checkHostPaths } from '../policy/path-check.ts';
 import { secretMatches } from '../trust/join-token.ts';
 import type { Draft } from './draft.ts';
-import { hostExists, hostUnknown, inUse, notFound } from './errors.ts';
+import { hostExists, hostUnknown, inUse, invalid, notFound } from './errors.ts';
 import { record } from './events.ts';
 import type { Liveness } from './liveness.ts';
 import { hostOf, policyOf } from './lookup.ts';
+import { LIVES } from './verdicts.ts';
 
 /** Instances of an agent that are remembered as replaced. */
 const REPLACED_KEPT = 8;
 
-/** Who was heard within this is taken to live: an agent reports every second. ms. */
-const LIVES = 2000;
 /** Refusals of one that came too early until it is no restart any more. */
 const NO_RESTART = 12;
 
@@ -24,7 +24,7 @@ export type Verdict = 'new' | 'old' | 'early' | 'duplicate';
 
 /**
  * Spends the token and makes the host; or changes nothing and gives what is wrong with the token, in words for the log. `now`: ms since
- * the epoch. Throws ApiError CONTROL_HOST_EXISTS.
+ * the epoch. Throws ApiError CONTROL_HOST_EXISTS, CONTROL_INVALID (its paths).
  */
 export function admitHost(draft: Draft, name: string, spec: HostSpec, token: { readonly id: string; readonly secret: string }, now: number): string | undefined {
   const known = draft.get('tokens', token.id);
@@ -33,6 +33,9 @@ export function admitHost(draft: Draft, name: string, spec: HostSpec, token: { r
   if (known.expiresAt <= now) return 'it has expired';
   if (!secretMatches(token.secret, known.hash)) return 'its secret is wrong';
   if (draft.get('hosts', name)) throw hostExists(name);
+  const others = new Map(draft.rows('hosts').map((row) => [row.name, row.record.spec]));
+  const faults = checkHostPaths(name, spec, others).filter(({ severity, path }) => severity === 'error' && path.startsWith('/spec/paths/'));
+  if (faults.length > 0) throw invalid(faults.map(({ path, message }) => ({ document: 0, path, message })));
   draft.delete('tokens', token.id);
   draft.put('hosts', name, { spec });
   tell(draft, name, now, 'info', 'HostJoined', `${name} has joined`);
@@ -49,6 +52,9 @@ export function removeHost(draft: Draft, name: string, now: number): void {
   }
   for (const { name: router, record: { spec } } of draft.rows('routers')) {
     if (Object.hasOwn(spec.hosts, name)) throw inUse('Host', name, `router ${router} names it: take that out of its declaration first`);
+  }
+  for (const { name: session, record: { spec } } of draft.rows('bfdsessions')) {
+    if (Object.hasOwn(spec.hosts, name)) throw inUse('Host', name, `BfdSession ${session} names it: take that out of its declaration first`);
   }
   for (const { name: migration, record: m } of draft.rows('migrations')) {
     if (!m.status.end && [m.status.from, m.spec.to].includes(name)) throw inUse('Host', name, `${migration} has not ended: wait for it, or cancel it`);

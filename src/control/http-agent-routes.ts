@@ -4,7 +4,8 @@ import { Type } from 'typebox';
 import { AgentReportSchema, type AgentReportBody, asAgentReport } from '../api/agent-schemas.ts';
 import type { Wanted } from '../api/agent-protocol.ts';
 import { ApiError } from '../api/api.ts';
-import { Acknowledged, JoinBody, Joined, NoQuery, RenewBody } from '../api/http-schemas.ts';
+import { Acknowledged, HistoryIdParameter, JoinBody, Joined, NoQuery, RenewBody } from '../api/http-schemas.ts';
+import { type HistoryAnswerBody, HistoryAnswerSchema } from '../api/monitor-schemas.ts';
 import { formatSse } from '../api/sse.ts';
 import { JoinLimit } from './http-join-limit.ts';
 import { answers } from './http-routes.ts';
@@ -28,19 +29,30 @@ export function agentRoutes(app: FastifyInstance, { control, authority, clock, e
     (request) => control.report(hostOf(request), asAgentReport(request.body)),
   );
 
-  const stream = Type.String({ description: 'server-sent events `wanted`' });
+  const stream = Type.String({ description: 'server-sent events `wanted`, `console`, `history`' });
   const wanted = { config: agent, schema: { querystring: NoQuery, response: answers(200, stream) } };
   app.get('/agent/v1/wanted', wanted, async (request, reply) => {
     const host = hostOf(request);
     // Whoever has not been told yet what is wanted is not asked for more.
     const off = consoles.listen(host, (order) => reply.raw.headersSent && !reply.raw.destroyed && reply.raw.write(formatSse('console', JSON.stringify(order))));
+    const unheard = control.onHistory(host, (order) => reply.raw.headersSent && !reply.raw.destroyed && reply.raw.write(formatSse('history', JSON.stringify(order))));
     try {
       await sendStream(reply, ending, request.log, (signal) => frames(control.wanted(host, signal)));
     } finally {
       off();
+      unheard();
     }
     return reply;
   });
+
+  app.post<{ Params: HistoryIdParameter; Body: HistoryAnswerBody }>(
+    '/agent/v1/history/:id',
+    { config: agent, schema: { params: HistoryIdParameter, body: HistoryAnswerSchema, querystring: NoQuery, response: answers(204, Type.Null()) } },
+    async (request, reply) => {
+      control.answerHistory(hostOf(request), request.params.id, request.body);
+      return reply.code(204).send();
+    },
+  );
 
   app.post<{ Body: RenewBody }>(
     '/agent/v1/renew',

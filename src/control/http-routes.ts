@@ -4,11 +4,12 @@ import { Type, type TSchema } from 'typebox';
 import { ApiError, type Page, type WatchEvent } from '../api/api.ts';
 import { plurals } from '../api/http-paths.ts';
 import {
-  AddressParameter, AppliedList, ApplyBody, ApplyQuery, Checked, Health, ListQuery, NameParameter, NoQuery, ProblemSchema, StopQuery, Token, TokenBody, Version,
+  AppliedList, ApplyBody, ApplyQuery, Checked, DerivedParameter, Health, HistoryQueryString, ListQuery, NameParameter, NoQuery, ProblemSchema, StopQuery, Token, TokenBody, Version,
   listOf, resources,
 } from '../api/http-schemas.ts';
+import { HistorySchema } from '../api/monitor-schemas.ts';
 import { formatSse } from '../api/sse.ts';
-import { MigrationSpec } from '../model/migration.ts';
+import { MigrationRequest } from '../model/migration.ts';
 import { type Kind, kinds } from '../model/resource.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { HttpContext } from './http-context.ts';
@@ -37,8 +38,8 @@ export function adminRoutes(app: FastifyInstance, { control, ending, version }: 
     '/v1/check', { bodyLimit: LARGEST_APPLY, schema: { body: ApplyBody, querystring: NoQuery, response: answers(200, Checked) } },
     async ({ body }) => ({ warnings: await control.check(body) }),
   );
-  app.post<{ Body: MigrationSpec }>(
-    '/v1/migrations', { schema: { body: MigrationSpec, querystring: NoQuery, response: answers(201, resources.Migration) } },
+  app.post<{ Body: MigrationRequest }>(
+    '/v1/migrations', { schema: { body: MigrationRequest, querystring: NoQuery, response: answers(201, resources.Migration) } },
     async ({ body }, reply) => reply.code(201).send(await control.migrate(body)),
   );
   app.post<{ Params: NameParameter }>(
@@ -57,6 +58,11 @@ export function adminRoutes(app: FastifyInstance, { control, ending, version }: 
     '/v1/vms/:name/stop', { schema: { params: NameParameter, querystring: StopQuery, response: answers(200, resources.Vm) } },
     ({ params, query }) => control.stop(params.name, { force: query.force === 'true' }),
   );
+  app.get<{ Params: NameParameter; Querystring: HistoryQueryString }>(
+    '/v1/hosts/:name/history', { schema: { params: NameParameter, querystring: HistoryQueryString, response: answers(200, HistorySchema) } },
+    ({ params, query: { series, from, to, points } }) =>
+      control.history({ host: params.name, series, from: Number(from), to: Number(to), points: Number(points) }),
+  );
   app.post<{ Body: TokenBody }>(
     '/v1/tokens', { schema: { body: TokenBody, querystring: NoQuery, response: answers(201, Token) } },
     async ({ body }, reply) => reply.code(201).send(await control.createToken(body.ttl)),
@@ -72,7 +78,7 @@ function resourceRoutes(app: FastifyInstance, control: ControlPlane, kind: Kind,
     await watch(control, kind, reply, ending, after);
     return reply;
   });
-  const params = kind === 'Address' ? AddressParameter : NameParameter;
+  const params = kind === 'Address' || kind === 'Path' ? DerivedParameter : NameParameter;
   app.get<{ Params: NameParameter }>(
     `${path}/:name`, { schema: { params, querystring: NoQuery, response: answers(200, resources[kind]) } },
     ({ params }) => control.get(kind, params.name),
@@ -108,9 +114,12 @@ function lastEventId({ headers }: FastifyRequest): number | undefined {
   return Number(id) === 0 ? undefined : Number(id);
 }
 
-function pageOf({ label, last }: ListQuery): Page {
+function pageOf({ label, last, since }: ListQuery): Page {
   const labels = (typeof label === 'string' ? [label] : label)?.map(
     (text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)] as const,
   );
-  return { ...(labels ? { labels: Object.fromEntries(labels) } : {}), ...(last === undefined ? {} : { last: Number(last) }) };
+  return {
+    ...(labels ? { labels: Object.fromEntries(labels) } : {}), ...(last === undefined ? {} : { last: Number(last) }),
+    ...(since === undefined ? {} : { since: Number(since) }),
+  };
 }

@@ -16,6 +16,7 @@ import { authorize, callerOf } from './http-caller.ts';
 import { Consoles } from './http-console.ts';
 import type { HttpContext } from './http-context.ts';
 import { type OnUpgrade, listenSocket, listenTls } from './http-listener.ts';
+import { metricsRoutes } from './http-metrics.ts';
 import { problemOf } from './http-problem.ts';
 import { adminRoutes } from './http-routes.ts';
 
@@ -76,6 +77,8 @@ async function makeApp(context: HttpContext, consoles: Consoles, log: Logger): P
   // pino's own type has a stricter message callback than Fastify's idea of a logger.
   const loggerInstance: FastifyBaseLogger = log;
   const app: FastifyInstance = Fastify({
+    // Names of paths are FROM/TO/PATH, in one piece.
+    routerOptions: { maxParamLength: 200 },
     loggerInstance, logController: new LogController({ disableRequestLogging: true }), bodyLimit: 1024 * 1024,
     // A path that cannot be decoded comes to no route and no hook.
     frameworkErrors: (error, request, reply) => answerProblem(error, request, reply),
@@ -104,6 +107,7 @@ async function makeApp(context: HttpContext, consoles: Consoles, log: Logger): P
   await app.register(async (routes) => {
     adminRoutes(routes, context);
     agentRoutes(routes, context, consoles);
+    metricsRoutes(routes, context);
     routes.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   });
   await app.ready();

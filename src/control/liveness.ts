@@ -4,6 +4,7 @@
  */
 import type { AddressesReport, AgentReport } from '../api/agent-protocol.ts';
 import { type Milliseconds, ms } from '../base/units.ts';
+import type { BfdSessionStatus } from '../model/bfd-session.ts';
 import type { HostStatus } from '../model/host.ts';
 import type { MigrationProgress } from '../model/migration.ts';
 import type { VirtualRouterStatus } from '../model/virtual-router.ts';
@@ -84,6 +85,15 @@ export class Liveness {
     return { ...status, hosts: Object.fromEntries(hosts) };
   }
 
+  /** `status` of this BFD session, likewise. */
+  freshSession(name: string, status: BfdSessionStatus): BfdSessionStatus {
+    const hosts = Object.entries(status.hosts).map(([host, shown]) => {
+      const heard = this.#heard.get(host)?.report.sessions;
+      return [host, shown.state !== 'unknown' && heard && Object.hasOwn(heard, name) ? heard[name] ?? shown : shown] as const;
+    });
+    return { hosts: Object.fromEntries(hosts) };
+  }
+
   /** For how long it has been so by now; `now` monotonic. */
   contested(router: string, now: Milliseconds): Milliseconds {
     const since = this.#contested.get(router) ?? now;
@@ -110,6 +120,15 @@ export class Liveness {
   /** All of this host that run there now, once what tells of them is stored. */
   toldUndeclared(host: string, vms: ReadonlySet<string>): void {
     this.#undeclared.set(host, vms);
+  }
+
+  /** Of every host what it reported last, and how old that is. `now`: monotonic. */
+  reports(now: Milliseconds): readonly { readonly host: string; readonly report: AgentReport; readonly age: Milliseconds; readonly time: number }[] {
+    return [...this.#heard].map(([host, { report, at, time }]) => ({ host, report, age: ms(now - at), time }));
+  }
+
+  reportOf(host: string): AgentReport | undefined {
+    return this.#heard.get(host)?.report;
   }
 
   /** Of every host whose agent looks; `time`: of the report, ms since the epoch. */

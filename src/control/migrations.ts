@@ -1,6 +1,6 @@
 /** Migrations: asked for, cancelled, and what the agents say of them. */
 import type { MoveReport } from '../api/agent-protocol.ts';
-import type { MigrationEnd, MigrationSpec } from '../model/migration.ts';
+import type { MigrationEnd, MigrationRequest, MigrationSpec } from '../model/migration.ts';
 import type { Severity } from '../model/event.ts';
 import type { Receipt } from '../model/move.ts';
 import type { Draft, View } from './draft.ts';
@@ -10,6 +10,7 @@ import type { Liveness } from './liveness.ts';
 import { hostOf, livingMigration, unready } from './lookup.ts';
 import type { MigrationRecord, MoveRecord, Row, VmRecord } from './records.ts';
 import { type Heard, type MoveState, atSource, hear } from './saga.ts';
+import { wayBetween } from './path-use.ts';
 import { handOver } from './vms.ts';
 
 /** 20 bits of a move's id are its own; the last digit is the NIC's (agent/ends.ts). */
@@ -20,20 +21,25 @@ const NAME_LENGTH = 40;
 /** Cryptographic: that many bytes. */
 export type Random = (length: number) => Uint8Array;
 
-/** Queued; refuses at once what could not begin anyway. Returns its name. */
-export function migrate(draft: Draft, spec: MigrationSpec, now: number, random: Random): string {
-  const vm = draft.get('vms', spec.vm);
-  if (!vm) throw notFound('Vm', spec.vm, draft.rows('vms').map((row) => row.name));
-  if (!draft.get('hosts', spec.to)) throw notFound('Host', spec.to, draft.rows('hosts').map((row) => row.name));
-  const living = livingMigration(draft, spec.vm);
-  if (living) throw vmMoving(spec.vm, living.name);
+/**
+ * Queued; refuses at once what could not begin anyway. Returns its name.
+ * @param choose the host to move it to from this one, where none is named
+ */
+export function migrate(draft: Draft, request: MigrationRequest, now: number, random: Random, choose?: (from: string) => string): string {
+  const { vm: named, to, dryRun } = request;
+  const vm = draft.get('vms', named);
+  if (!vm) throw notFound('Vm', named, draft.rows('vms').map((row) => row.name));
+  if (to !== undefined && !draft.get('hosts', to)) throw notFound('Host', to, draft.rows('hosts').map((row) => row.name));
+  const living = livingMigration(draft, named);
+  if (living) throw vmMoving(named, living.name);
   const from = vm.status.placement?.host;
   const silent = from === undefined ? undefined : unready(draft, from);
   if (from !== undefined && silent !== undefined && vm.status.state === 'unknown') throw hostSilent(from, silent);
   if (from === undefined || vm.status.state !== 'running' || vm.spec.running === false || vm.deleting) {
-    throw vmNotRunning(spec.vm, [vm.status.state, vm.status.reason].filter(Boolean).join(': '));
+    throw vmNotRunning(named, [vm.status.state, vm.status.reason].filter(Boolean).join(': '));
   }
-  if (from === spec.to) throw sameHost(spec.vm, from);
+  const spec: MigrationSpec = { vm: named, to: to ?? choose?.(from) ?? from, ...(dryRun === undefined ? {} : { dryRun }) };
+  if (from === spec.to) throw sameHost(named, from);
   for (const host of [from, spec.to]) {
     const why = unready(draft, host);
     if (why !== undefined) throw hostSilent(host, why);
@@ -66,7 +72,8 @@ export function begin(draft: Draft, { name, record: migration }: Row<MigrationRe
   const { reason: _, ...status } = migration.status;
   const token = Buffer.from(random(32)).toString('base64url');
   draft.put('migrations', name, { ...migration, status: { ...status, phase: 'plan', startedAt: now } });
-  draft.put('moves', name, { epoch: placement.epoch, start: placement.start, token, told: {} });
+  const way = wayBetween(draft, status.from, migration.spec.to);
+  draft.put('moves', name, { epoch: placement.epoch, start: placement.start, token, ...(way ? { way } : {}), told: {} });
   if (migration.spec.dryRun) return;
   say(draft, name, now, 'info', 'MoveStarted', `${migration.spec.vm} begins to move from ${status.from} to ${migration.spec.to}`);
 }

@@ -4,39 +4,55 @@
  */
 import { Compile } from 'typebox/compile';
 import { Type } from 'typebox';
-import type { AgentReport, ReportAnswer, Wanted } from '../api/agent-protocol.ts';
+import type { NoHistory } from '../api/agent-client.ts';
+import type { AgentReport, HistoryOrder, ReportAnswer, Wanted } from '../api/agent-protocol.ts';
 import type { Applied, Declaration, Fault, JoinToken, Page, ResourceOf, WatchEvent } from '../api/api.ts';
 import type { Clock } from '../base/clock.ts';
 import { formatError } from '../base/error.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
+import type { History, HistoryQuery } from '../model/history.ts';
 import { HostSpec } from '../model/host.ts';
-import type { MigrationResource, MigrationSpec } from '../model/migration.ts';
+import type { MigrationRequest, MigrationResource } from '../model/migration.ts';
 import { type Kind, Name } from '../model/resource.ts';
 import type { VmResource } from '../model/vm-spec.ts';
 import type { Store } from '../store/store.ts';
 import { caHash, formatJoinToken, hashSecret, makeJoinToken } from '../trust/join-token.ts';
 import { hearConflicts } from './address-conflicts.ts';
-import { Addresses } from './addresses.ts';
+import { Acting } from './acting.ts';
+import { Alerts, dropAlerts } from './alerts.ts';
+import { addressesOf } from './addresses.ts';
 import { apply } from './apply.ts';
+import { hearSessions } from './bfd-sessions.ts';
 import { Cluster } from './cluster.ts';
 import type { ControlPlane } from './control-plane.ts';
+import type { Derived } from './derived.ts';
+import { DetectionPlans } from './detection-plans.ts';
 import type { Draft } from './draft.ts';
 import { agentDuplicate, agentEarly, hostUnknown, invalid, notFound, tokenInvalid, tokenTtl } from './errors.ts';
-import { cutEvents } from './events.ts';
+import { EventLimit } from './event-limit.ts';
+import { cutEvents, tellLeftOut } from './events.ts';
+import { Histories } from './histories.ts';
 import { admitHost, dropTokens, hearHost, noticeSilence, refreshHosts } from './hosts.ts';
 import { Liveness } from './liveness.ts';
 import { type Random, acknowledged, cancel, hearMoves, migrate, refreshProgress } from './migrations.ts';
+import { type Family, Tally, countEvents, families } from './metrics.ts';
 import { MoveHistory } from './move-history.ts';
+import { pathUse } from './path-use.ts';
+import { pathsOf } from './paths.ts';
 import { reconcile } from './reconcile.ts';
 import type { Row, Table, Tables } from './records.ts';
 import { remove } from './remove.ts';
-import { freshened, resource, tableOf } from './resources.ts';
+import { type Memory, freshened, resource, tableOf } from './resources.ts';
 import { hearRouters, refreshRouters } from './routers.ts';
 import { hearTransitions, storedTransition } from './transitions.ts';
+import { hearTurns, storedTurn } from './turns.ts';
+import { Verdicts } from './verdicts.ts';
 import { announce, hearVms, start, stop } from './vms.ts';
 import { wantedOf } from './wanted.ts';
 import { warningsOf } from './warnings.ts';
 import { watch } from './watch.ts';
+import type { Post } from './webhook-line.ts';
+import { Webhooks } from './webhooks.ts';
 
 export interface Log {
   info(fields: object, text: string): void;
@@ -51,6 +67,8 @@ export interface ControlOptions {
   /** Of the cluster's CA, in PEM: join tokens carry its hash. */
   readonly caCertificate: string;
   readonly log?: Log;
+  /** To webhooks; without, by HTTP. */
+  readonly post?: Post;
 }
 
 export interface OpenControlPlane extends ControlPlane {
@@ -62,6 +80,8 @@ export interface OpenControlPlane extends ControlPlane {
 const TICK = ms(500);
 /** A tick that comes so late says that the server itself did not run. */
 const LATE = ms(2000);
+/** Besides on every turn of a path. */
+const ACT = seconds(1);
 const WRITE_HOSTS = seconds(10);
 const WRITE_PROGRESS = seconds(2);
 const LONGEST_TTL = seconds(24 * 3600);
@@ -79,7 +99,16 @@ class Plane implements OpenControlPlane {
   readonly #cluster: Cluster;
   readonly #options: ControlOptions;
   readonly #live: Liveness;
-  readonly #addresses: Addresses;
+  readonly #verdicts: Verdicts;
+  readonly #addresses: Derived<'Address'>;
+  readonly #paths: Derived<'Path'>;
+  readonly #histories: Histories;
+  readonly #plans = new DetectionPlans();
+  readonly #limit = new EventLimit();
+  readonly #events = new Tally();
+  readonly #acting: Acting;
+  readonly #alerts = new Alerts();
+  readonly #webhooks: Webhooks;
   readonly #history = new MoveHistory();
   readonly #stop = new AbortController();
   readonly #ticking: Promise<void>;
@@ -89,13 +118,20 @@ class Plane implements OpenControlPlane {
     this.#cluster = cluster;
     this.#options = options;
     this.#live = new Liveness(options.clock.monotonic());
-    this.#addresses = new Addresses(this.#live, options.clock);
+    this.#verdicts = new Verdicts(this.#live);
+    this.#addresses = addressesOf(this.#live, options.clock);
+    this.#paths = pathsOf(this.#live, options.clock, pathUse);
+    this.#histories = new Histories(options.clock, options.random);
+    this.#acting = new Acting(this.#live, options.random, options.clock);
+    this.#webhooks = new Webhooks(cluster, options);
     this.#ticking = this.#tick();
   }
 
   async close(): Promise<void> {
     this.#stop.abort();
+    this.#histories.close();
     await this.#ticking;
+    await this.#webhooks.close();
     await this.#cluster.close();
   }
 
@@ -111,24 +147,27 @@ class Plane implements OpenControlPlane {
   }
 
   async get<K extends Kind>(kind: K, name: string): Promise<ResourceOf[K]> {
-    const row = kind === 'Address' ? this.#rows(tableOf[kind]).find((r) => r.name === name) : this.#cluster.row(tableOf[kind], name);
+    const derived = kind === 'Address' || kind === 'Path';
+    const row = derived ? this.#rows(tableOf[kind]).find((r) => r.name === name) : this.#cluster.row(tableOf[kind], name);
     if (!row) throw notFound(kind, name, this.#rows(tableOf[kind]).map((other) => other.name));
-    return resource(kind, freshened(tableOf[kind], row, this.#live));
+    return resource(kind, freshened(tableOf[kind], row, this.#memory, true));
   }
 
   /** By name; events and migrations in their order. */
-  async list<K extends Kind>(kind: K, { labels = {}, last }: Page = {}): Promise<readonly ResourceOf[K][]> {
+  async list<K extends Kind>(kind: K, { labels = {}, last, since }: Page = {}): Promise<readonly ResourceOf[K][]> {
     const table = tableOf[kind];
     const wanted = Object.entries(labels);
-    const rows = this.#rows(table).filter(({ record }) => wanted.every(([key, value]) => 'labels' in record && record.labels?.[key] === value));
+    const rows = this.#rows(table).filter(({ record }) => wanted.every(([key, value]) => 'labels' in record && record.labels?.[key] === value)
+      && (since === undefined || !('at' in record.spec) || record.spec.at >= since));
     const ordered = kind === 'Event' || kind === 'Migration' ? rows : rows.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    return ordered.slice(last === undefined ? 0 : Math.max(0, ordered.length - last)).map((row) => resource(kind, freshened(table, row, this.#live)));
+    return ordered.slice(last === undefined ? 0 : Math.max(0, ordered.length - last)).map((row) => resource(kind, freshened(table, row, this.#memory)));
   }
 
   watch<K extends Kind>(kind: K, signal: AbortSignal, after?: number): AsyncIterable<WatchEvent<K>> {
     const until = AbortSignal.any([signal, this.#stop.signal]);
-    // Addresses are events of that kind.
+    // What each watches are events of that kind.
     if (kind === 'Address') return this.#addresses.watch(this.#cluster, until) as AsyncIterable<WatchEvent<Kind>> as AsyncIterable<WatchEvent<K>>;
+    if (kind === 'Path') return this.#paths.watch(this.#cluster, until) as AsyncIterable<WatchEvent<Kind>> as AsyncIterable<WatchEvent<K>>;
     return watch(this.#store, this.#cluster, kind, until, after);
   }
 
@@ -137,8 +176,11 @@ class Plane implements OpenControlPlane {
     if (kind === 'Host') this.#live.forget(name);
   }
 
-  async migrate(spec: MigrationSpec): Promise<MigrationResource> {
-    return this.get('Migration', await this.#change((draft) => migrate(draft, spec, this.#time(), this.#options.random)));
+  async migrate(request: MigrationRequest): Promise<MigrationResource> {
+    return this.get('Migration', await this.#change((draft) => {
+      const time = this.#time();
+      return migrate(draft, request, time, this.#options.random, (from) => this.#acting.target(draft, request, from, time));
+    }));
   }
 
   async cancel(migration: string): Promise<MigrationResource> {
@@ -188,10 +230,17 @@ class Plane implements OpenControlPlane {
       if (verdict !== 'new') return { verdict };
       // Moves first: what they decide says which placement of a VM counts.
       hearMoves(draft, host, report.moves, time);
-      hearTransitions(draft, host, report.transitions ?? [], time);
+      const telling = { limit: this.#limit, time, at: this.#options.clock.monotonic() };
+      hearTransitions(draft, host, report.transitions ?? [], telling);
+      hearTurns(draft, host, report.turns ?? [], telling);
       hearRouters(draft, host, report.routers, time);
+      hearSessions(draft, host, report.sessions, time);
       hearConflicts(draft, host, report.addresses, time);
-      return { verdict, undeclared: hearVms(draft, host, report.vms, this.#live, time) };
+      const undeclared = hearVms(draft, host, report.vms, this.#live, time);
+      const instant = { at: this.#options.clock.monotonic(), time };
+      this.#alerts.hear(draft, host, report.monitor?.alerts, instant);
+      if (report.turns && report.turns.length > 0) this.#acting.turned(draft, instant);
+      return { verdict, undeclared };
     });
     // Only now is the alarm about them on the disk.
     if (undeclared) this.#live.toldUndeclared(host, undeclared);
@@ -201,7 +250,9 @@ class Plane implements OpenControlPlane {
       throw agentDuplicate(host);
     }
     const transitions = storedTransition(this.#cluster, host, report.transitions ?? []);
-    return { acknowledged: acknowledged(this.#cluster, report.moves), ...(transitions ? { transitions } : {}) };
+    const turns = storedTurn(this.#cluster, host, report.turns ?? []);
+    if (this.#verdicts.isNews(host, report.opinions ?? [])) this.#verdicts.look(this.#cluster, this.#options.clock.monotonic());
+    return { acknowledged: acknowledged(this.#cluster, report.moves), ...(transitions ? { transitions } : {}), ...(turns ? { turns } : {}) };
   }
 
   async *wanted(host: string, signal: AbortSignal): AsyncGenerator<Wanted, void, undefined> {
@@ -209,7 +260,7 @@ class Plane implements OpenControlPlane {
     for (let told = ''; !until.aborted; ) {
       const { revision } = this.#cluster;
       if (!this.#cluster.get('hosts', host)) throw hostUnknown(host);
-      const wanted = wantedOf(this.#cluster, host);
+      const wanted = wantedOf(this.#cluster, host, this.#plans.plan(this.#cluster, host));
       const text = JSON.stringify(wanted);
       if (text !== told) yield wanted;
       told = text;
@@ -217,44 +268,79 @@ class Plane implements OpenControlPlane {
     }
   }
 
-  /** Addresses are in no store. */
+  /** Fails with ApiError. */
+  async history(query: HistoryQuery): Promise<History> {
+    await this.get('Host', query.host);
+    return this.#histories.ask(query);
+  }
+
+  onHistory(host: string, told: (order: HistoryOrder) => unknown): () => void {
+    return this.#histories.listen(host, told);
+  }
+
+  answerHistory(host: string, id: string, answer: History | NoHistory): void {
+    this.#histories.answer(host, id, answer);
+  }
+
+  metrics(): readonly Family[] {
+    return families(this.#cluster, this.#paths.rows(this.#cluster), this.#verdicts, this.#events);
+  }
+
+  get #memory(): Memory {
+    return { live: this.#live, verdicts: this.#verdicts };
+  }
+
+  /** Addresses and paths are in no store. */
   #rows<T extends Table>(table: T): readonly Row<Tables[T]>[] {
+    const derived = table === 'addresses' ? this.#addresses : table === 'paths' ? this.#paths : undefined;
     // By their table.
-    return table === 'addresses' ? (this.#addresses.rows(this.#cluster) as readonly Row<Tables[Table]>[] as readonly Row<Tables[T]>[]) : this.#cluster.rows(table);
+    return derived ? (derived.rows(this.#cluster) as readonly Row<Tables[Table]>[] as readonly Row<Tables[T]>[]) : this.#cluster.rows(table);
   }
 
   /** What was asked or heard, and what follows from it. */
-  #change<R>(decide: (draft: Draft) => R, always = false): Promise<R> {
-    return this.#cluster.change((draft) => {
+  async #change<R>(decide: (draft: Draft) => R, always = false): Promise<R> {
+    let last: Draft | undefined;
+    const result = await this.#cluster.change((draft) => {
+      last = draft;
       const result = decide(draft);
       if (draft.changed || always) {
         const { clock, random } = this.#options;
-        reconcile(draft, { live: this.#live, history: this.#history, random, time: clock.now(), at: clock.monotonic() });
+        reconcile(draft, { live: this.#live, history: this.#history, acting: this.#acting, random, time: clock.now(), at: clock.monotonic() });
       }
       return result;
     });
+    countEvents(this.#events, (last?.written('events') ?? []).map(({ spec }) => spec));
+    return result;
   }
 
   async #tick(): Promise<void> {
     const { clock, log } = this.#options;
     let last = clock.monotonic();
-    let [hosts, progress]: [Milliseconds, Milliseconds] = [last, last];
+    let [hosts, progress, acted]: [Milliseconds, Milliseconds, Milliseconds] = [last, last, last];
     let failing = false;
     while (!this.#stop.signal.aborted) {
       const at = clock.monotonic();
       if (at - last > TICK + LATE) this.#live.wasDeaf(at);
       last = at;
       const [writeHosts, writeProgress] = [at - hosts >= WRITE_HOSTS, at - progress >= WRITE_PROGRESS];
+      const act = at - acted >= ACT;
+      if (act) acted = at;
       if (writeHosts) hosts = at;
       if (writeProgress) progress = at;
       try {
         await this.#change((draft) => {
           noticeSilence(draft, this.#live, at, this.#time());
+          this.#verdicts.look(draft, at);
+          this.#verdicts.tell(draft, at, this.#time());
+          tellLeftOut(draft, this.#limit.due(at), this.#time());
           dropTokens(draft, this.#time());
+          dropAlerts(draft);
+          if (act) this.#acting.act(draft, { at, time: this.#time() });
           if (writeHosts) refreshHosts(draft, this.#live);
           if (writeHosts) refreshRouters(draft, this.#live);
           if (writeProgress) refreshProgress(draft, this.#live);
         }, true);
+        this.#limit.settle(at, this.#limit.due(at));
         await cutEvents(this.#cluster);
         failing = false;
       } catch (error) {

@@ -1,20 +1,20 @@
 /** From what is declared and what is known to what is next: where VMs are started, which moves begin, how all of it is shown. */
-import { type BytesPerSecond, type Milliseconds, bytes } from '../base/units.ts';
+import { type Milliseconds, bytes } from '../base/units.ts';
 import { movePolicy } from '../model/cluster-policy.ts';
 import { hostDefaults } from '../model/host.ts';
-import { isMadeByGodwit } from '../model/network.ts';
-import { parseRate, parseSize } from '../model/quantity.ts';
 import type { VmStatus } from '../model/vm-spec.ts';
 import { admit, movedTooOften } from '../policy/admission.ts';
-import { type Candidate, type Wish, place } from '../policy/placement.ts';
-import type { Draft, View } from './draft.ts';
+import { type Acting } from './acting.ts';
+import { candidatesOf, wishOf } from './candidates.ts';
+import type { Draft } from './draft.ts';
 import { record } from './events.ts';
 import type { Liveness } from './liveness.ts';
 import { hostOf, moves, policyOf, unready } from './lookup.ts';
 import { type Random, begin, finishQueued, store } from './migrations.ts';
 import type { MoveHistory } from './move-history.ts';
-import type { HostRecord, MigrationRecord, Row, VmRecord } from './records.ts';
+import type { MigrationRecord, Row, VmRecord } from './records.ts';
 import { doubtOf, endWithoutSource } from './saga.ts';
+import { showSessions } from './bfd-sessions.ts';
 import { showRouters } from './routers.ts';
 import { isWantedRunning, vmState } from './vm-state.ts';
 
@@ -24,11 +24,10 @@ export interface Surroundings {
   /** ms since the epoch: for records. */
   readonly time: number;
   readonly history: MoveHistory;
+  readonly acting: Acting;
   /** Monotonic. */
   readonly at: Milliseconds;
 }
-
-export const capOf = (host: HostRecord | undefined): BytesPerSecond => parseRate(host?.spec.maxBandwidth ?? hostDefaults.maxBandwidth);
 
 export function reconcile(draft: Draft, around: Surroundings): void {
   settle(draft, around);
@@ -38,6 +37,7 @@ export function reconcile(draft: Draft, around: Surroundings): void {
   showVms(draft, around.time);
   if (admitMoves(draft, around)) showVms(draft, around.time);
   showRouters(draft, around);
+  showSessions(draft, around.time);
 }
 
 /** Ends that only the destination can tell: the source is silent, or its agent knows nothing of the move. */
@@ -54,7 +54,7 @@ function settle(draft: Draft, { live, time }: Surroundings): void {
   }
 }
 
-function placeVms(draft: Draft, { live, time }: Surroundings): void {
+function placeVms(draft: Draft, { live, time, acting }: Surroundings): void {
   const waiting = draft.rows('vms').filter(({ record: vm }) => vm.startWanted && isWantedRunning(vm));
   if (waiting.length === 0) return;
   const candidates = new Map(candidatesOf(draft, live).map((c) => [c.name, c]));
@@ -67,9 +67,7 @@ function placeVms(draft: Draft, { live, time }: Surroundings): void {
       draft.put('vms', name, { ...vm, startWanted: { waits: `${there} has it already: it is taken over as it is there` } });
       continue;
     }
-    const lastHost = last && candidates.get(last.host);
-    const again = lastHost && wish.host === undefined ? place(wish, [lastHost]) : undefined;
-    const placed = again && 'host' in again ? again : place(wish, [...candidates.values()]);
+    const placed = acting.place(draft, { vm: name, wish, candidates: [...candidates.values()], ...(last ? { last: last.host } : {}) }, time);
     if ('reason' in placed) {
       draft.put('vms', name, { ...vm, startWanted: { waits: placed.reason } });
       continue;
@@ -83,34 +81,6 @@ function placeVms(draft: Draft, { live, time }: Surroundings): void {
     draft.put('vms', name, { ...rest, status: { ...vm.status, placement } });
     record(draft, { at: time, severity: 'info', about: { kind: 'Vm', name }, host: placed.host, reason: 'Placed', message: `${name} is to start on ${placed.host}` });
   }
-}
-
-function wishOf(view: View, { spec }: VmRecord): Wish {
-  const networks = (spec.nics ?? []).flatMap((nic) => {
-    const network = view.get('networks', nic.network)?.spec;
-    return network ? [{ name: nic.network, bridge: network.bridge, mtu: network.mtu ?? 1500, made: isMadeByGodwit(network) }] : [];
-  });
-  return { memory: parseSize(spec.memory), accelerator: spec.accelerator ?? 'kvm', networks, ...(spec.host === undefined ? {} : { host: spec.host }) };
-}
-
-function candidatesOf(view: View, live: Liveness): Candidate[] {
-  // Those that are to come are not in the host's own figure yet.
-  const claimed = new Map<string, number>();
-  const claim = (host: string, vm: VmRecord | undefined): void => {
-    if (vm) claimed.set(host, (claimed.get(host) ?? 0) + parseSize(vm.spec.memory));
-  };
-  for (const { record: vm } of view.rows('vms')) {
-    if (vm.status.placement && !vm.startWanted && (vm.observed?.state ?? 'starting') === 'starting') claim(vm.status.placement.host, vm);
-  }
-  for (const { record: m } of view.rows('migrations')) if (moves(m)) claim(m.spec.to, view.get('vms', m.spec.vm));
-  return view.rows('hosts').map(({ name, record: host }) => {
-    const why = unready(view, name);
-    const status = host.status && live.fresh(name, host.status);
-    return {
-      name, freeMemory: bytes((status?.freeMemory ?? 0) - (claimed.get(name) ?? 0)), accelerators: status?.accelerators ?? [], bridges: status?.bridges ?? {},
-      ...(why === undefined ? {} : { unready: why }),
-    };
-  });
 }
 
 /** True when a move has begun or one that waited has ended. */

@@ -1,11 +1,16 @@
 /** What the control plane keeps in the store: one JSON record per key, `/vms/web-1`. What the API shows is made of these (resources.ts). */
 import type { AddressSpec, AddressStatus, ConflictSighting } from '../model/address.ts';
-import type { EventSpec } from '../model/event.ts';
+import type { BfdSessionSpec, BfdSessionStatus } from '../model/bfd-session.ts';
+import type { EventSpec, VerdictReport } from '../model/event.ts';
 import type { HostSpec, HostStatus } from '../model/host.ts';
 import type { MigrationEnd, MigrationSpec, MigrationStatus } from '../model/migration.ts';
 import type { Receipt } from '../model/move.ts';
 import type { NetworkSpec } from '../model/network.ts';
+import type { PathSpec, PathStatus } from '../model/path.ts';
 import type { PolicySpec } from '../model/cluster-policy.ts';
+import type { Standing } from '../policy/acting-facts.ts';
+import type { WayOfMove } from '../policy/path-use.ts';
+import type { AlertReport } from '../model/watch-plan.ts';
 import type { VirtualRouterSpec, VirtualRouterStatus } from '../model/virtual-router.ts';
 import type { VmSpec, VmStatus } from '../model/vm-spec.ts';
 
@@ -32,6 +37,10 @@ export interface HostRecord {
   readonly conflicts?: readonly ToldConflict[];
   /** Of each pulse that has told transitions, the newest last: the last of them that is stored. */
   readonly pulses?: readonly { readonly pulse: string; readonly sequence: number }[];
+  /** Likewise of each monitor, of turns of paths. */
+  readonly monitors?: readonly { readonly monitor: string; readonly sequence: number }[];
+  /** The verdict on it that an event told of last. */
+  readonly told?: Pick<VerdictReport, 'verdict' | 'paths'>;
 }
 
 /** As `host` told it. */
@@ -75,6 +84,19 @@ export interface RouterRecord {
   readonly contested?: true;
 }
 
+export interface BfdSessionRecord {
+  readonly labels?: Labels;
+  readonly spec: BfdSessionSpec;
+  /** Absent until a host has told of it. */
+  readonly status?: BfdSessionStatus;
+}
+
+/** Never stored: made of what was heard last (paths.ts). */
+export interface PathRecord {
+  readonly spec: PathSpec;
+  readonly status: PathStatus;
+}
+
 export interface MigrationRecord {
   readonly labels?: Labels;
   readonly spec: MigrationSpec;
@@ -89,6 +111,8 @@ export interface MoveRecord {
   readonly start: number;
   /** Base64url of 32 random bytes. */
   readonly token: string;
+  /** The path that it began on, and the hosts' addresses there. Absent: of an older server; `main`. */
+  readonly way?: WayOfMove;
   /** Who has told its end; it need not be wanted of them any more. */
   readonly told: { readonly source?: true; readonly destination?: true };
   /** By who said so: why it is not known who has the VM. */
@@ -103,6 +127,21 @@ export interface EventRecord {
   readonly spec: EventSpec;
 }
 
+/** `since`: ms since the epoch. */
+export interface StandingRecord extends Standing {
+  readonly since: number;
+}
+
+/** When something was done, by its limit key. ms since the epoch. */
+export interface DeedsRecord {
+  readonly at: readonly number[];
+}
+
+/** Of a host: those that events have told are on. */
+export interface AlertsRecord {
+  readonly on: readonly AlertReport[];
+}
+
 export interface TokenRecord {
   /** Of the secret; the secret itself is nowhere. */
   readonly hash: string;
@@ -115,12 +154,17 @@ export interface Tables {
   readonly networks: NetworkRecord;
   readonly vms: VmRecord;
   readonly routers: RouterRecord;
+  readonly bfdsessions: BfdSessionRecord;
+  readonly paths: PathRecord;
   readonly addresses: AddressRecord;
   readonly migrations: MigrationRecord;
   readonly events: EventRecord;
   readonly policies: PolicyRecord;
   readonly moves: MoveRecord;
   readonly tokens: TokenRecord;
+  readonly standings: StandingRecord;
+  readonly deeds: DeedsRecord;
+  readonly alerts: AlertsRecord;
 }
 export type Table = keyof Tables;
 
@@ -132,7 +176,7 @@ export interface Row<R> {
   readonly created: number;
 }
 
-const tables: readonly Table[] = ['hosts', 'networks', 'vms', 'routers', 'migrations', 'events', 'policies', 'moves', 'tokens'];
+const tables: readonly Table[] = ['hosts', 'networks', 'vms', 'routers', 'bfdsessions', 'migrations', 'events', 'policies', 'moves', 'tokens', 'standings', 'deeds', 'alerts'];
 
 export const keyOf = (table: Table, name: string): string => `/${table}/${name}`;
 

@@ -1,5 +1,6 @@
 /** Deleting what nobody uses any more. */
 import type { Kind } from '../model/resource.ts';
+import { trackersOf } from '../policy/bfd-check.ts';
 import type { Draft } from './draft.ts';
 import { inUse, notFound, undeletable } from './errors.ts';
 import { record } from './events.ts';
@@ -13,6 +14,7 @@ export function remove(draft: Draft, kind: Kind, name: string, now: number): voi
     case 'Vm': return removeVm(draft, name, now);
     case 'Host': return removeHost(draft, name, now);
     case 'Event':
+    case 'Path':
     case 'Address': throw undeletable(kind);
     case 'Network': {
       const user = draft.rows('vms').find(({ record: vm }) => vm.spec.nics?.some((nic) => nic.network === name));
@@ -22,6 +24,11 @@ export function remove(draft: Draft, kind: Kind, name: string, now: number): voi
     case 'Migration': {
       const migration = draft.get('migrations', name);
       if (migration && (!migration.status.end || draft.get('moves', name))) throw inUse(kind, name, 'it has not ended, or a host has not cleared up after it: wait, or cancel it');
+      break;
+    }
+    case 'BfdSession': {
+      const [user] = trackersOf(name, new Map(draft.rows('routers').map((row) => [row.name, row.record.spec])));
+      if (user) throw inUse(kind, name, `VirtualRouter ${user.router} hangs on it: take that track out first`);
       break;
     }
     case 'VirtualRouter':

@@ -4,7 +4,8 @@ import { plurals } from '../api/http-paths.ts';
 import type { Kind } from '../model/resource.ts';
 import { nicsSeen } from './nics-seen.ts';
 import type { Liveness } from './liveness.ts';
-import type { HostRecord, MigrationRecord, RouterRecord, Row, Table, Tables, VmRecord } from './records.ts';
+import type { Verdicts } from './verdicts.ts';
+import type { BfdSessionRecord, HostRecord, MigrationRecord, RouterRecord, Row, Table, Tables, VmRecord } from './records.ts';
 
 export const tableOf = plurals satisfies Readonly<Record<Kind, Table>>;
 export type TableOf<K extends Kind> = (typeof tableOf)[K];
@@ -19,12 +20,23 @@ export function resource<K extends Kind>(kind: K, { name, record, revision }: Ro
   return shown as unknown as ResourceOf[K];
 }
 
-/** With what is newer in memory than in the store. */
-export function freshened<T extends Table>(table: T, row: Row<Tables[T]>, live: Liveness): Row<Tables[T]> {
+export interface Memory {
+  readonly live: Liveness;
+  readonly verdicts: Verdicts;
+}
+
+/** With what is newer in memory than in the store. `whole`: with what is too much for a list. */
+export function freshened<T extends Table>(table: T, row: Row<Tables[T]>, { live, verdicts }: Memory, whole = false): Row<Tables[T]> {
   if (table === 'hosts') {
     // By its table.
     const host = row.record as HostRecord;
-    return host.status ? { ...row, record: { ...row.record, status: live.fresh(row.name, host.status) } } : row;
+    if (!host.status) return row;
+    const verdict = verdicts.of(row.name);
+    const { counters, troubles } = (host.status.state === 'silent' ? undefined : live.reportOf(row.name)?.monitor) ?? {};
+    const status = {
+      ...live.fresh(row.name, host.status), ...(verdict ? { verdict } : {}), ...(troubles ? { troubles } : {}), ...(whole && counters ? { counters } : {}),
+    };
+    return { ...row, record: { ...row.record, status } };
   }
   if (table === 'vms') {
     // By its table.
@@ -36,6 +48,11 @@ export function freshened<T extends Table>(table: T, row: Row<Tables[T]>, live: 
     // By its table.
     const { status } = row.record as RouterRecord;
     return status ? { ...row, record: { ...row.record, status: live.freshRouter(row.name, status) } } : row;
+  }
+  if (table === 'bfdsessions') {
+    // By its table.
+    const { status } = row.record as BfdSessionRecord;
+    return status ? { ...row, record: { ...row.record, status: live.freshSession(row.name, status) } } : row;
   }
   if (table === 'migrations') {
     // By its table.

@@ -1,70 +1,93 @@
-/**
- * Transitions of virtual routers: each becomes an event with its evidence, once, however often its agent tells it. A pulse numbers its
- * transitions; of each pulse the last that was stored is remembered with its host, in the transaction that stores it.
- */
+/** Transitions of virtual routers and BFD sessions: each becomes an event with its evidence, once, however often its agent tells it. */
 import type { ReportAnswer } from '../api/agent-protocol.ts';
-import type { Severity } from '../model/event.ts';
+import type { Milliseconds } from '../base/units.ts';
+import type { BfdTransition } from '../model/bfd-session.ts';
+import type { EventSpec, Severity } from '../model/event.ts';
 import type { RouterTransition } from '../model/virtual-router.ts';
+import { bfdDiagnostics } from '../wire/bfd.ts';
 import type { Draft, View } from './draft.ts';
+import type { EventLimit } from './event-limit.ts';
 import { record } from './events.ts';
 import type { HostRecord } from './records.ts';
+import { type Mark, newOf, storedOf } from './told-once.ts';
 
-/** An agent tells of its last pulses, in order, and forgets up to what was acknowledged. */
-const PULSES_KEPT = 32;
-/** A transition that is told later than this has its own time in its text: the event's is that of its being told. ms. */
+/** One that is told later than this has its own time in its text: the event's is that of its being told. ms. */
 const LATE = 5000;
 
-const reasons = { active: 'RouterActive', backup: 'RouterBackup', fault: 'RouterFault', initialize: 'RouterInitialize' } as const;
+export type Transition = RouterTransition | BfdTransition;
 
-export function hearTransitions(draft: Draft, host: string, transitions: readonly RouterTransition[], now: number): void {
+export interface Telling {
+  readonly limit: EventLimit;
+  /** ms since the epoch. */
+  readonly time: number;
+  /** Monotonic. */
+  readonly at: Milliseconds;
+}
+
+const routerReasons = { active: 'RouterActive', backup: 'RouterBackup', fault: 'RouterFault', initialize: 'RouterInitialize' } as const;
+
+export function hearTransitions(draft: Draft, host: string, transitions: readonly Transition[], telling: Telling): void {
   const known = draft.get('hosts', host);
   if (!known || transitions.length === 0) return;
-  const last = lastOf(known);
-  let news = false;
-  // Those of one pulse in their order, whatever order they came in: what is behind the last stored is taken to be stored.
-  const byPulse = [...Map.groupBy(transitions, ({ pulse }) => pulse).values()];
-  for (const transition of byPulse.flatMap((of) => of.toSorted((a, b) => a.sequence - b.sequence))) {
-    const { pulse, sequence } = transition;
-    if (isStored(last, transition)) continue;
-    // Behind all others: the newest is kept longest.
-    last.delete(pulse);
-    last.set(pulse, sequence);
-    news = true;
-    tell(draft, host, transition, now);
+  const { items, marks } = newOf(transitions, markOf, marksOf(known));
+  if (items.length === 0) return;
+  for (const transition of items) {
+    const event = 'router' in transition ? routerEvent(host, transition, telling.time) : sessionEvent(host, transition, telling.time);
+    if (!event) continue;
+    const limited = 'session' in transition && !telling.limit.admits(event, `${transition.pulse} ${transition.sequence}`, telling.at);
+    if (!limited) record(draft, event);
   }
-  if (!news) return;
-  const told = new Set(transitions.map(({ pulse }) => pulse));
-  const pulses = [...last].map(([pulse, sequence]) => ({ pulse, sequence }));
-  draft.put('hosts', host, { ...known, pulses: pulses.filter(({ pulse }, n) => told.has(pulse) || n >= pulses.length - PULSES_KEPT) });
+  draft.put('hosts', host, { ...known, pulses: marks.map(({ maker, sequence }) => ({ pulse: maker, sequence })) });
 }
 
-/** The last of these up to which all are stored; undefined when the first is not. */
-export function storedTransition(view: View, host: string, transitions: readonly RouterTransition[]): ReportAnswer['transitions'] {
+export function storedTransition(view: View, host: string, transitions: readonly Transition[]): ReportAnswer['transitions'] {
   const known = view.get('hosts', host);
-  if (!known) return undefined;
-  const last = lastOf(known);
-  const missing = transitions.findIndex((t) => !isStored(last, t));
-  const stored = transitions[missing < 0 ? transitions.length - 1 : missing - 1];
-  return stored && { pulse: stored.pulse, sequence: stored.sequence };
+  const stored = known && storedOf(transitions, markOf, marksOf(known));
+  return stored && { pulse: stored.maker, sequence: stored.sequence };
 }
 
-const lastOf = ({ pulses = [] }: HostRecord): Map<string, number> => new Map(pulses.map(({ pulse, sequence }) => [pulse, sequence]));
-const isStored = (last: ReadonlyMap<string, number>, { pulse, sequence }: RouterTransition): boolean => sequence <= (last.get(pulse) ?? -1);
+const markOf = ({ pulse, sequence }: Transition): Mark => ({ maker: pulse, sequence });
+const marksOf = ({ pulses = [] }: HostRecord): Mark[] => pulses.map(({ pulse, sequence }) => ({ maker: pulse, sequence }));
 
-function tell(draft: Draft, host: string, transition: RouterTransition, now: number): void {
-  const { router: name, to, at } = transition;
+/** By its host's clock, where that is not just now. */
+export const whenLate = (at: number, now: number): string =>
+  (Math.abs(now - at) > LATE ? ` (at ${new Date(at).toISOString()} by its clock)` : '');
+
+function routerEvent(host: string, transition: RouterTransition, now: number): EventSpec {
+  const { router: name, from, to, at } = transition;
   const severity: Severity = to === 'fault' ? 'warning' : 'info';
-  const late = Math.abs(now - at) > LATE ? ` (at ${new Date(at).toISOString()} by its clock)` : '';
-  record(draft, {
-    at: now, severity, about: { kind: 'VirtualRouter', name }, host, reason: reasons[to],
-    message: `${name} on ${host}: ${transition.from} to ${to}: ${why(transition)}${late}`, evidence: transition,
-  });
+  return {
+    at: now, severity, about: { kind: 'VirtualRouter', name }, host, reason: routerReasons[to],
+    message: `${name} on ${host}: ${from} to ${to}: ${whyRouter(transition)}${whenLate(at, now)}`, evidence: transition,
+  };
 }
 
 /** The rule and what it was decided on, in one line. */
-function why({ rule, priority, adverts, lateness, link, down }: RouterTransition): string {
+function whyRouter({ rule, priority, adverts, lateness, link, down }: RouterTransition): string {
   const [newest] = adverts;
   const heard = newest ? `last heard ${newest.from} (priority ${newest.priority}) ${newest.ago.toFixed(1)} ms before` : 'no advert heard';
   const lost = down.length > 0 ? [`down: ${down.join(', ')}`] : [];
   return [rule, `priority ${priority}`, heard, `${lateness.now.toFixed(1)} ms late`, `link ${link}`, ...lost].join('; ');
+}
+
+/** undefined: on its way up, or taken out of AdminDown: that is no news. */
+function sessionEvent(host: string, transition: BfdTransition, now: number): EventSpec | undefined {
+  const { session: name, from, to, at } = transition;
+  const reason = to === 'up' ? 'BfdUp' : to === 'admin-down' ? 'BfdAdminDown' : from === 'up' ? 'BfdDown' : undefined;
+  if (reason === undefined) return undefined;
+  const between = name.includes('/');
+  return {
+    at: now, severity: reason === 'BfdDown' ? 'warning' : 'info', host, reason,
+    about: between ? { kind: 'Path', name: `${host}/${name}` } : { kind: 'BfdSession', name },
+    message: `BFD session ${between ? `with ${name}` : name} on ${host}: ${from} to ${to}: ${whySession(transition)}${whenLate(at, now)}`,
+    evidence: { kind: 'session', transition },
+  };
+}
+
+function whySession({ rule, diagnostic, down, lateness }: BfdTransition): string {
+  const allowed = down?.detectionTime === undefined ? '' : ` of ${down.detectionTime.toFixed(1)}`;
+  const heard = down?.silence === undefined ? [] : [`silent for ${down.silence.toFixed(1)} ms${allowed}`];
+  const missed = down?.missed === undefined ? [] : [`${down.missed} missing`];
+  const words = diagnostic === 'none' ? [] : [`diagnostic ${bfdDiagnostics[diagnostic]}`];
+  return [rule, ...heard, ...missed, ...words, `${lateness.now.toFixed(1)} ms late, ${lateness.worst.toFixed(1)} at worst`].join('; ');
 }

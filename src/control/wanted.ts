@@ -2,16 +2,18 @@
 import type { Wanted, WantedMove, WantedVm } from '../api/agent-protocol.ts';
 import { announcePolicy, movePolicy } from '../model/cluster-policy.ts';
 import { hostDefaults } from '../model/host.ts';
-import { share } from '../policy/admission.ts';
+import { MAIN_PATH } from '../model/path.ts';
 import { routerPlans } from '../policy/router-plan.ts';
+import type { DetectionPlan } from './detection-plans.ts';
 import type { View } from './draft.ts';
-import { hostOf, moves, policyOf } from './lookup.ts';
+import { hostOf, policyOf } from './lookup.ts';
+import { bandwidthOfMove } from './move-bandwidth.ts';
+import { loweredBy } from './path-use.ts';
 import type { MigrationRecord, MoveRecord, VmRecord } from './records.ts';
-import { capOf } from './reconcile.ts';
 import { isWantedRunning } from './vm-state.ts';
 import { wantedNetworks } from './wanted-networks.ts';
 
-export function wantedOf(view: View, host: string): Wanted {
+export function wantedOf(view: View, host: string, { sessions, watch }: DetectionPlan): Wanted {
   const instance = view.get('hosts', host)?.status?.agent.instance;
   return {
     ...(instance === undefined ? {} : { instance }),
@@ -22,8 +24,10 @@ export function wantedOf(view: View, host: string): Wanted {
       const role = (['source', 'destination'] as const).find((r) => hostOf(migration, r) === host && !move.told[r]);
       return role ? [wantedMove(view, name, migration, move, role)] : [];
     }),
-    routers: routerPlans(new Map(view.rows('routers').map(({ name, record }) => [name, record.spec])), host, (other) => view.get('hosts', other)?.spec.address),
+    routers: routerPlans(new Map(view.rows('routers').map(({ name, record }) => [name, record.spec])), host, (other) => view.get('hosts', other)?.spec.address, loweredBy(view, host)),
     networks: wantedNetworks(view, host),
+    sessions,
+    ...(watch ? { watch } : {}),
   };
 }
 
@@ -50,12 +54,13 @@ function wantedMove(view: View, name: string, migration: MigrationRecord, move: 
   const peer = hostOf(migration, role === 'source' ? 'destination' : 'source');
   const peerSpec = view.get('hosts', peer)?.spec;
   const { movesPerVm: _, ...policy } = movePolicy(policyOf(view));
-  const running = view.rows('migrations').filter((row) => moves(row.record)).map((row) => ({ name: row.name, from: row.record.status.from, to: row.record.spec.to }));
+  const { way } = move;
+  const [own, other] = role === 'source' ? [way?.source, way?.destination] : [way?.destination, way?.source];
   return {
     migration: name, move: status.move, role, vm: spec.vm, epoch: move.epoch,
-    peer: { host: peer, address: peerSpec?.address ?? '', port: peerSpec?.peerPort ?? hostDefaults.peerPort },
-    token: move.token,
-    maxBandwidth: share({ name, from: status.from, to: spec.to }, running, (host) => capOf(view.get('hosts', host))),
+    peer: { host: peer, address: other ?? peerSpec?.address ?? '', port: peerSpec?.peerPort ?? hostDefaults.peerPort },
+    ...(way === undefined || own === undefined || way.path === MAIN_PATH ? {} : { local: own }),
+    token: move.token, maxBandwidth: bandwidthOfMove(view, name, migration),
     policy, announce: announcePolicy(policyOf(view)), dryRun: spec.dryRun ?? false, cancel: status.cancel ?? false,
     ...(status.decision === undefined ? {} : { decision: status.decision }),
     ...(status.end === undefined ? {} : { end: status.end }),

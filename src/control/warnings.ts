@@ -6,7 +6,9 @@ import { parseDuration } from '../model/quantity.ts';
 import { type VirtualRouterSpec, routerDefaults } from '../model/virtual-router.ts';
 import type { VmSpec } from '../model/vm-spec.ts';
 import { checkVirtualRouter } from '../policy/router-plan.ts';
-import { type Context, addressesOf, contextOf } from './apply.ts';
+import { type Problem, checkBfdSession } from '../policy/bfd-check.ts';
+import { checkDetection, checkHostPaths, checkPathNamed } from '../policy/path-check.ts';
+import { type Context, addressesOf, bfdSurroundings, contextOf } from './apply.ts';
 import type { View } from './draft.ts';
 import type { Liveness } from './liveness.ts';
 
@@ -21,11 +23,21 @@ export function warningsOf(view: View, documents: readonly Declaration[], live?:
     if (!('kind' in d)) continue;
     const warn: Warn = (path, message) => warnings.push({ document, path, message });
     if (d.kind === 'VirtualRouter') warnOfRouter(view, d.declared.name, d.declared.spec, context, live, warn);
-    else if (d.kind === 'Network') warnOfNetwork(view, d.declared.spec, warn);
+    else if (d.kind === 'BfdSession') warnings.push(...warned(document, checkBfdSession(d.declared.name, d.declared.spec, bfdSurroundings(context))));
+    else if (d.kind === 'Host') warnings.push(...warned(document, checkHostPaths(d.declared.name, d.declared.spec, context.hosts)));
+    else if (d.kind === 'Policy') warnings.push(...warned(document, checkDetection(d.declared.spec, context.hosts)));
+    else if (d.kind === 'Network') {
+      warnOfNetwork(view, d.declared.spec, warn);
+      const { path } = d.declared.spec;
+      if (path !== undefined) warnings.push(...warned(document, checkPathNamed(path, '/spec/path', context.hosts)));
+    }
     else if (d.kind === 'Vm' && context.alone) warnOfVm(d.declared.spec, context, warn);
   }
   return warnings;
 }
+
+const warned = (document: number, problems: readonly Problem[]): readonly Fault[] =>
+  problems.flatMap(({ severity, path, message }) => (severity === 'warning' ? [{ document, path, message }] : []));
 
 function warnOfRouter(view: View, name: string, spec: VirtualRouterSpec, context: Context, live: Liveness | undefined, warn: Warn): void {
   for (const { severity, path, message } of checkVirtualRouter(name, spec, context.routers, addressesOf(spec, context))) {

@@ -41,6 +41,7 @@ const UDP = 17;
 const ICMPV6 = 58;
 const ROUTER_SOLICITATION = 133;
 const NEIGHBOUR_ADVERTISEMENT = 136;
+const PACKET_HOST = 0;
 const PACKET_MULTICAST = 2;
 
 /** Where to go: the name of a label, or on to the next line. */
@@ -85,6 +86,20 @@ export function ipProtocolFilter({ family, protocol }: { readonly family: 4 | 6;
     load(LD_W, PACKET_TYPE), jump(JGT, PACKET_MULTICAST, 'drop'),
     load(LD_H, ETHER_TYPE), jump(JEQ, family === 4 ? IPV4 : IPV6, undefined, 'drop'),
     load(LD_B, family === 4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER), jump(JEQ, protocol, 'pass', 'drop'),
+  ]);
+}
+
+/** UDP datagrams to a port, addressed to this host's MAC alone; no fragments, no IPv6 with extension headers. */
+export function udpPortFilter({ family, port }: { readonly family: 4 | 6; readonly port: number }): FilterInstruction[] {
+  return assemble([
+    ...untagged,
+    load(LD_W, PACKET_TYPE), jump(JEQ, PACKET_HOST, undefined, 'drop'),
+    load(LD_H, ETHER_TYPE), jump(JEQ, family === 4 ? IPV4 : IPV6, undefined, 'drop'),
+    load(LD_B, family === 4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER), jump(JEQ, UDP, undefined, 'drop'),
+    ...(family === 4
+      ? [load(LD_H, IPV4_FRAGMENT), jump(JSET, 0x3fff, 'drop'), load(LDX_MSH, IP), load(LD_H_IND, IP + 2)]
+      : [load(LD_H, IPV6_PAYLOAD + 2)]),
+    jump(JEQ, port, 'pass', 'drop'),
   ]);
 }
 

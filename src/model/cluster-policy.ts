@@ -1,6 +1,7 @@
 /** What an administrator may set for the whole cluster: the one Policy resource, `default`. */
 import { Type, type Static } from 'typebox';
 import { Duration, parseDuration } from './quantity.ts';
+import { detectionSpecs } from './detection-policy.ts';
 import { closed, declaration, type Resource } from './resource.ts';
 
 export const defaultMovePolicy = {
@@ -39,6 +40,7 @@ export const PolicySpec = Type.Object(
         closed,
       ),
     ),
+    ...detectionSpecs,
     hosts: Type.Optional(Type.Object({ silentAfter: time('a host whose agent has not reported for this long is silent', SILENT_AFTER) }, closed)),
   },
   closed,

@@ -1,7 +1,9 @@
 /** A host: comes into being when its agent joins; the administrator may change what is in its spec. */
 import { Type, type Static } from 'typebox';
 import { Rate } from './quantity.ts';
-import { closed, declaration, type Resource } from './resource.ts';
+import { closed, declaration, nameRule, type Resource } from './resource.ts';
+import type { CounterReport } from './counters.ts';
+import type { VerdictReport } from './event.ts';
 
 /** Of what is optional in a host's spec. */
 export const hostDefaults = { peerPort: 7444, maxBandwidth: '1Gbit/s', moves: 2 } as const;
@@ -9,6 +11,10 @@ export const hostDefaults = { peerPort: 7444, maxBandwidth: '1Gbit/s', moves: 2 
 export const HostSpec = Type.Object(
   {
     address: Type.String({ description: 'IP address on the network that carries migrations and tunnels' }),
+    paths: Type.Optional(Type.Record(
+      Type.String({ pattern: nameRule.pattern }), Type.String({ pattern: '^[0-9a-fA-F.:]+$', description: 'IP address' }),
+      { maxProperties: 8, additionalProperties: false, description: 'further ways between the hosts, by name, each with this host\'s address there; `main` is `address`' },
+    )),
     peerPort: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 65535, default: hostDefaults.peerPort, description: 'where the other agents reach this one' }),
     ),
@@ -46,5 +52,12 @@ export interface HostStatus {
   readonly freeMemory: number;
   readonly bridges: Readonly<Record<string, { readonly mtu: number }>>;
   readonly missingFeatures: readonly string[];
+  /** What the other hosts came to; formed by the server, from memory. */
+  readonly verdict?: VerdictReport;
+  /** What its monitor counted last, and could not do, in words; from memory, and only where one host is asked for by name. */
+  readonly counters?: CounterReport;
+  readonly troubles?: readonly string[];
 }
+/** What an agent says of its host; the rest is the server's. */
+export type ReportedHost = Omit<HostStatus, 'state' | 'lastReport' | 'verdict' | 'counters' | 'troubles'>;
 export type HostResource = Resource<'Host', HostSpec, HostStatus>;

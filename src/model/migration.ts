@@ -13,6 +13,9 @@ export const MigrationSpec = Type.Object(
   closed,
 );
 export type MigrationSpec = Static<typeof MigrationSpec>;
+/** As it is asked for: without a host, to the soundest that has room. */
+export const MigrationRequest = Type.Object({ ...MigrationSpec.properties, to: Type.Optional(Name) }, closed);
+export type MigrationRequest = Static<typeof MigrationRequest>;
 
 /** The saga, in its order. `queued` comes before and is no step: the manners make it wait, and `reason` says for what. */
 export const sagaPhases = ['plan', 'prepare', 'copy', 'switch', 'announce', 'drain', 'done'] as const;

@@ -8,9 +8,15 @@
  */
 import { Type, type Static } from 'typebox';
 import { GodwitError } from '../base/error.ts';
+import { fnv1a } from '../base/fnv-1a.ts';
 import { type IpAddress, parseIpAddress } from '../wire/ip-address.ts';
 import { MacAddress } from '../wire/mac-address.ts';
-import { closed, declaration, type Resource } from './resource.ts';
+import { sameNetwork } from '../wire/same-network.ts';
+import { closed, declaration, nameRule, type Resource } from './resource.ts';
+
+/** UDP port of the tunnels of moves (host/tunnel.ts): a network there would share their VNIs. */
+const MOVES_PORT = 4790;
+const VXLAN_PORT = 4789;
 
 export const RoutedSpec = Type.Object(
   {
@@ -26,7 +32,7 @@ export const RoutedSpec = Type.Object(
 export const VxlanSpec = Type.Object(
   {
     vni: Type.Integer({ minimum: 1, maximum: 2 ** 24 - 1, description: 'its number, of this network alone' }),
-    port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535, default: 4789, description: 'UDP port between the hosts' })),
+    port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535, default: VXLAN_PORT, description: 'UDP port between the hosts' })),
   },
   closed,
 );
@@ -35,6 +41,7 @@ export const NetworkSpec = Type.Object(
     bridge: Type.String({ pattern: '^[!-.0-9;-~]{1,15}$', description: 'name of the Linux bridge on every host' }),
     mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 65535, default: 1500, description: 'bytes of IP packet' })),
     gateway: Type.Optional(Type.String({ description: 'address of the router; a move is refused when the two hosts see different ones' })),
+    path: Type.Optional(Type.String({ pattern: nameRule.pattern, description: 'the path between hosts whose health is this network\'s; default: `main` for routed and VXLAN networks, for a bridge none' })),
     guard: Type.Optional(Type.Boolean({ description: 'of NICs that do not say for themselves: what the guest sends is pinned to its MAC and addresses' })),
     routed: Type.Optional({ ...RoutedSpec, description: 'Godwit makes the bridge, without an uplink, and routes each address to the host where it is' }),
     vxlan: Type.Optional({ ...VxlanSpec, description: 'Godwit makes the bridge, and joins the hosts\' bridges by VXLAN' }),
@@ -55,10 +62,6 @@ export type NetworkKind =
   | { readonly kind: 'bridge' }
   | { readonly kind: 'routed'; readonly gateways: readonly Prefix[]; readonly mac: MacAddress }
   | { readonly kind: 'vxlan'; readonly vni: number; readonly port: number };
-
-/** UDP port of the tunnels of moves (host/tunnel.ts): a network there would share their VNIs. */
-const MOVES_PORT = 4790;
-const VXLAN_PORT = 4789;
 
 /** A specification that is well formed and yet means nothing. */
 export class NetworkSpecError extends GodwitError {
@@ -93,15 +96,7 @@ export function kindOfNetwork(name: string, { routed, vxlan, gateway }: NetworkS
 /** Whose bridge it is: one that Godwit makes is there on each host where it is needed. */
 export const isMadeByGodwit = ({ routed, vxlan }: NetworkSpec): boolean => routed !== undefined || vxlan !== undefined;
 
-export function contains({ address, length }: Prefix, other: IpAddress): boolean {
-  if (address.family !== other.family) return false;
-  const [a, b] = [address.bytes(), other.bytes()];
-  return a.every((byte, i) => {
-    const bits = Math.min(8, Math.max(0, length - 8 * i));
-    const mask = 0xff00 >> bits & 0xff;
-    return (byte & mask) === ((b[i] ?? 0) & mask);
-  });
-}
+export const contains = ({ address, length }: Prefix, other: IpAddress): boolean => sameNetwork(address, other, length);
 
 function gatewayOf(text: string, path: string): Prefix {
   const [, address = '', length = ''] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
@@ -117,9 +112,8 @@ function gatewayOf(text: string, path: string): Prefix {
   return { address: parsed, length: Number(length) };
 }
 
-/** 02:67, locally administered, and FNV-1a, 32 bits, of the name: the same on every host without anybody telling it. */
+/** 02:67, locally administered, and FNV-1a of the name: the same on every host without anybody telling it. */
 function gatewayMac(name: string): MacAddress {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  const hash = fnv1a(name);
   return MacAddress.of(Uint8Array.of(0x02, 0x67, hash >>> 24, hash >>> 16 & 0xff, hash >>> 8 & 0xff, hash & 0xff));
 }

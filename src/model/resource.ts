@@ -6,11 +6,11 @@
  */
 import { Type, type Static, type TSchema } from 'typebox';
 
-export const kinds = ['Host', 'Network', 'Vm', 'VirtualRouter', 'Address', 'Migration', 'Event', 'Policy'] as const;
+export const kinds = ['Host', 'Network', 'Vm', 'VirtualRouter', 'BfdSession', 'Path', 'Address', 'Migration', 'Event', 'Policy'] as const;
 export type Kind = (typeof kinds)[number];
 
 /** Kinds that `godwit apply` takes; hosts come by joining, migrations by being asked for, events by themselves. */
-export const declarable = ['Host', 'Network', 'Vm', 'VirtualRouter', 'Policy'] as const satisfies readonly Kind[];
+export const declarable = ['Host', 'Network', 'Vm', 'VirtualRouter', 'BfdSession', 'Policy'] as const satisfies readonly Kind[];
 
 /** A DNS label: what names a resource, and may become part of a path or a device's alias. */
 export const nameRule = { pattern: '^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$', description: 'lower-case letters, digits and inner hyphens, at most 40' } as const;

@@ -24,6 +24,7 @@ const Weight = Type.Optional(Type.Integer({ minimum: -253, maximum: 253, descrip
 export const TrackSpec = Type.Union([
   Type.Object({ interface: Device, weight: Weight }, closed),
   Type.Object({ route: Cidr, weight: Weight }, closed),
+  Type.Object({ bfd: Type.String({ pattern: nameRule.pattern, description: 'a BfdSession of this host: up while that is Up' }), weight: Weight }, closed),
   Type.Object({ process: Type.String({ minLength: 1, maxLength: 15 }), weight: Weight }, closed),
   Type.Object(
     {
@@ -113,6 +114,8 @@ export interface RouterPlan {
 export type Track =
   | { readonly kind: 'interface'; readonly interface: string; readonly weight?: number }
   | { readonly kind: 'route'; readonly route: string; readonly weight?: number }
+  /** The session's name. */
+  | { readonly kind: 'bfd'; readonly bfd: string; readonly weight?: number }
   | { readonly kind: 'process'; readonly process: string; readonly weight?: number }
   | { readonly kind: 'script'; readonly script: string; readonly interval: number; readonly timeout: number; readonly rise: number; readonly fall: number; readonly weight?: number };
 

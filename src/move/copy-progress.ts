@@ -7,12 +7,16 @@ const megabytes = (rate: number): string => `${(rate / 1e6).toFixed(0)} MB/s`;
 const CLOSE = 0.9;
 
 export class CopyProgress {
-  readonly #maxBandwidth: number;
+  #maxBandwidth: number;
   #total: number | undefined;
   #fraction = 0;
 
   /** `maxBandwidth`: bytes per second that the copy may take. */
   constructor(maxBandwidth: number) {
+    this.#maxBandwidth = maxBandwidth;
+  }
+
+  limit(maxBandwidth: number): void {
     this.#maxBandwidth = maxBandwidth;
   }
 

@@ -39,6 +39,8 @@ export interface SourceEnd {
   readonly holds: boolean;
   listen(listener: (event: SourceEvent) => void): () => void;
   copy(uri: string): Promise<void>;
+  /** Of the copy, from now on. */
+  limit(maxBandwidth: BytesPerSecond): Promise<void>;
   sample(): Promise<MigrationSample>;
   /** Precedence for the threads the switchover waits for, until what it returns is called. */
   hurry(): () => void;

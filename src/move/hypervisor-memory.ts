@@ -202,6 +202,7 @@ function memorySourceEnd(hands: MemoryHypervisor, guest: MemoryGuest, terms: Mov
       if (!to) throw new GodwitError('QMP_COMMAND', 'Connection refused');
       world.startCopy(qemu, to);
     }),
+    limit: (maxBandwidth) => ask('limit', () => void (qemu.maxBandwidth = maxBandwidth)),
     sample: () => ask('sample', () => {
       const passes = qemu.copy?.passes ?? 0;
       return {

@@ -21,6 +21,8 @@ export class WorldQemu {
   redirect: string | undefined;
   group = false;
   copy: Copy | undefined;
+  /** As it was changed in the middle of its copy; bytes per second. */
+  maxBandwidth: number | undefined;
   /** Who has its QMP connection. */
   client: { readonly crashed: boolean } | undefined;
   /** How often its addresses have been announced beside moves. */

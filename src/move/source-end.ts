@@ -1,5 +1,5 @@
 /** The source's end of a move, on the kernel and QEMU: the network part is MoveSource's, the copy QEMU's. */
-import { ms, seconds } from '../base/units.ts';
+import { type BytesPerSecond, ms, seconds } from '../base/units.ts';
 import type { ReceivedFrame } from '../native/native.ts';
 import { type MigrationSample, OutgoingMigration, prepareOutgoing, queryMigrationAbilities } from '../vm/migration.ts';
 import { QmpClosed } from '../vm/qmp-errors.ts';
@@ -84,6 +84,10 @@ export class KernelSourceEnd implements SourceEnd {
 
   copy(uri: string): Promise<void> {
     return this.#outgoing.migrate(uri);
+  }
+
+  limit(maxBandwidth: BytesPerSecond): Promise<void> {
+    return this.#outgoing.limit(maxBandwidth);
   }
 
   sample(): Promise<MigrationSample> {

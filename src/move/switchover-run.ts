@@ -5,7 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { formatError, unreachable } from '../base/error.ts';
-import { type Milliseconds, ms, seconds } from '../base/units.ts';
+import { type BytesPerSecond, type Milliseconds, ms, seconds } from '../base/units.ts';
 import type { HostProbe } from '../model/move.ts';
 import {
   type RollBack, type SwitchoverEffect, type SwitchoverEnd, type SwitchoverEvent, type SwitchoverPolicy, type SwitchoverState, begin, beginBack,
@@ -103,6 +103,13 @@ export class SwitchoverRun {
   tell(decision: Decision): void {
     this.#told = decision;
     this.#post({ kind: decision });
+  }
+
+  /** Of the copy; false when it is over, or about to be: what is left then goes as fast as it did. Fails as QMP does. */
+  async limit(maxBandwidth: BytesPerSecond): Promise<boolean> {
+    if (this.#left || this.#state.phase !== 'copying') return false;
+    await this.#o.source.limit(maxBandwidth);
+    return true;
   }
 
   /**

@@ -10,59 +10,122 @@ const align = (length: number): number => (length + 7) & ~7;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 
-export interface ControlMessage {
-  readonly level: number;
-  readonly type: number;
-  readonly data: DataView;
-}
+/** Writes control messages one after the other, padded, into one buffer that is used again and again. */
+export class ControlWriter {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  /** By their length: the views that `finish` gives, which are made once. */
+  readonly #finished = new Map<number, Uint8Array>();
+  #at = 0;
 
-/** In their order. `data` are views into `bytes`. */
-export function readControl(bytes: Uint8Array): ControlMessage[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const found: ControlMessage[] = [];
-  for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
-    const length = view.getUint32(at, true);
-    const high = view.getUint32(at + 4, true);
-    if (high !== 0 || length < HEADER_BYTES || at + length > bytes.length) break;
-    found.push({
-      level: view.getInt32(at + 8, true),
-      type: view.getInt32(at + 12, true),
-      data: new DataView(bytes.buffer, bytes.byteOffset + at + HEADER_BYTES, length - HEADER_BYTES),
-    });
-    at += align(length);
+  /** @param size of all messages that are ever written in one go, bytes; a RangeError where that is not enough */
+  constructor(size: number) {
+    this.#bytes = new Uint8Array(size);
+    this.#view = new DataView(this.#bytes.buffer);
   }
-  return found;
-}
 
-/** One after the other, padded. */
-export function writeControl(messages: readonly ControlMessage[]): Uint8Array {
-  const bytes = new Uint8Array(messages.reduce((sum, { data }) => sum + align(HEADER_BYTES + data.byteLength), 0));
-  const view = new DataView(bytes.buffer);
-  let at = 0;
-  for (const { level, type, data } of messages) {
-    view.setUint32(at, HEADER_BYTES + data.byteLength, true);
-    view.setInt32(at + 8, level, true);
-    view.setInt32(at + 12, type, true);
-    bytes.set(bytesOf(data), at + HEADER_BYTES);
-    at += align(HEADER_BYTES + data.byteLength);
+  begin(): void {
+    this.#at = 0;
   }
-  return bytes;
+
+  /** A C int. */
+  int(level: number, type: number, value: number): void {
+    this.#header(level, type, 4);
+    this.#view.setInt32(this.#at, value, true);
+    this.#view.setInt32(this.#at + 4, 0, true);
+    this.#at += align(4);
+  }
+
+  bytes(level: number, type: number, value: Uint8Array): void {
+    this.#header(level, type, value.length);
+    this.#bytes.fill(0, this.#at, this.#at + align(value.length)).set(value, this.#at);
+    this.#at += align(value.length);
+  }
+
+  /** Good until the next `begin`. */
+  finish(): Uint8Array {
+    let finished = this.#finished.get(this.#at);
+    if (!finished) {
+      finished = this.#bytes.subarray(0, this.#at);
+      this.#finished.set(this.#at, finished);
+    }
+    return finished;
+  }
+
+  #header(level: number, type: number, length: number): void {
+    this.#view.setUint32(this.#at, HEADER_BYTES + length, true);
+    this.#view.setUint32(this.#at + 4, 0, true);
+    this.#view.setInt32(this.#at + 8, level, true);
+    this.#view.setInt32(this.#at + 12, type, true);
+    this.#at += HEADER_BYTES;
+  }
 }
 
 /** `count` bytes of a view from `at` on, copied; undefined where it is shorter. */
-export function bytesAt(data: DataView, at: number, count: number): Uint8Array | undefined {
-  return at + count > data.byteLength ? undefined : bytesOf(data).slice(at, at + count);
+function bytesAt(data: DataView, at: number, count: number, length = data.byteLength): Uint8Array | undefined {
+  return at + count > length ? undefined : bytesOf(data).slice(at, at + count);
 }
 
-/** A C int, or one byte where the kernel sends no more (IP_TOS). */
-export function intOf(data: DataView, at = 0): number | undefined {
-  if (data.byteLength >= at + 4) return data.getInt32(at, true);
-  return data.byteLength === at + 1 ? data.getUint8(at) : undefined;
-}
+/**
+ * Reads control messages one after the other without making anything of them: for the one buffer into which each datagram's are written.
+ */
+export class ControlReader {
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  #filled = 0;
+  #next = 0;
+  #data = 0;
+  #length = 0;
+  level = 0;
+  type = 0;
 
-/** struct timespec: i64 seconds, i64 nanoseconds. In ms. */
-export function millisecondsOf(data: DataView): number | undefined {
-  return data.byteLength < 16 ? undefined : Number(data.getBigInt64(0, true)) * 1e3 + Number(data.getBigInt64(8, true)) / 1e6;
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** @param filled bytes of the buffer that the kernel has filled */
+  begin(filled: number): void {
+    this.#filled = Math.min(filled, this.#bytes.length);
+    this.#next = 0;
+  }
+
+  /** False: there is no other one. */
+  next(): boolean {
+    const at = this.#next;
+    if (at + HEADER_BYTES > this.#filled) return false;
+    const length = this.#view.getUint32(at, true);
+    if (this.#view.getUint32(at + 4, true) !== 0 || length < HEADER_BYTES || at + length > this.#filled) return false;
+    this.level = this.#view.getInt32(at + 8, true);
+    this.type = this.#view.getInt32(at + 12, true);
+    this.#data = at + HEADER_BYTES;
+    this.#length = length - HEADER_BYTES;
+    this.#next = at + align(length);
+    return true;
+  }
+
+  /** A C int, or one byte where the kernel sends no more (IP_TOS). */
+  int(at = 0): number | undefined {
+    if (this.#length >= at + 4) return this.#view.getInt32(this.#data + at, true);
+    return this.#length === at + 1 ? this.#view.getUint8(this.#data + at) : undefined;
+  }
+
+  /** Copied; undefined where the message is shorter. */
+  bytes(at: number, count: number): Uint8Array | undefined {
+    return at + count > this.#length ? undefined : this.#bytes.slice(this.#data + at, this.#data + at + count);
+  }
+
+  /** Its data, as a view into the buffer. */
+  data(): DataView {
+    return new DataView(this.#bytes.buffer, this.#bytes.byteOffset + this.#data, this.#length);
+  }
+
+  /** struct timespec: i64 seconds, i64 nanoseconds below 10^9. In ms. */
+  milliseconds(): number | undefined {
+    if (this.#length < 16) return undefined;
+    const seconds = this.#view.getUint32(this.#data, true) + this.#view.getInt32(this.#data + 4, true) * 2 ** 32;
+    return seconds * 1e3 + this.#view.getUint32(this.#data + 8, true) / 1e6;
+  }
 }
 
 export interface SocketAddress {
@@ -74,22 +137,23 @@ export interface SocketAddress {
  * struct sockaddr_in: u16 family, be16 port, 4 bytes, 8 of padding; struct sockaddr_in6: u16 family, be16 port, u32 flow, 16 bytes,
  * u32 scope (a link). Undefined for what is neither, and for what is cut.
  */
-export function readSocketAddress(data: DataView): SocketAddress | undefined {
-  if (data.byteLength < 4) return undefined;
+export function readSocketAddress(data: DataView, length = data.byteLength): SocketAddress | undefined {
+  if (length < 4) return undefined;
   const family = data.getUint16(0, true);
-  const address = family === AF_INET ? bytesAt(data, 4, 4) : family === AF_INET6 ? bytesAt(data, 8, 16) : undefined;
+  const address = family === AF_INET ? bytesAt(data, 4, 4, length) : family === AF_INET6 ? bytesAt(data, 8, 16, length) : undefined;
   return address && { address, port: data.getUint16(2) };
 }
 
-/** The other way; `scope` is told for IPv6. */
-export function writeSocketAddress({ address, port }: SocketAddress, scope = 0): Uint8Array {
+/** The other way; `scope` is told for IPv6. @param bytes 16 or 28 of them, all written; new ones without */
+export function writeSocketAddress({ address, port }: SocketAddress, scope = 0, bytes = new Uint8Array(address.length === 4 ? 16 : 28)): Uint8Array {
   const v4 = address.length === 4;
-  const bytes = new Uint8Array(v4 ? 16 : 28);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, v4 ? AF_INET : AF_INET6, true);
-  view.setUint16(2, port);
+  bytes.fill(0);
+  // Little-endian, then big-endian.
+  bytes[0] = v4 ? AF_INET : AF_INET6;
+  bytes[2] = port >> 8;
+  bytes[3] = port;
   bytes.set(address, v4 ? 4 : 8);
-  if (!v4) view.setUint32(24, scope, true);
+  if (!v4) new DataView(bytes.buffer, bytes.byteOffset).setUint32(24, scope, true);
   return bytes;
 }
 

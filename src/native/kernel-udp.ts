@@ -1,8 +1,6 @@
 /** UDP sockets of the kernel: ip(7), ipv6(7), udp(7). */
-import {
-  AF_INET, AF_INET6, bytesAt, intOf, millisecondsOf, readControl, readSocketAddress, writeControl, writeSocketAddress,
-} from './control-message.ts';
-import type { ControlMessage, SocketAddress } from './control-message.ts';
+import { AF_INET, AF_INET6, ControlReader, ControlWriter, readSocketAddress, writeSocketAddress } from './control-message.ts';
+import type { SocketAddress } from './control-message.ts';
 import { errno, systemError } from './errno.ts';
 import { cInt, check } from './kernel-descriptor.ts';
 import { IPPROTO_IPV6, KernelSocket, SOCK_DGRAM, SOL_SOCKET, SO_RCVBUFFORCE, SO_TIMESTAMPNS, prepared } from './kernel-sockets.ts';
@@ -70,16 +68,36 @@ const TOLD_BY_ICMP = new Set([
 const SEND_TRIES = 3;
 
 // Used within one call and copied from at once, so that all sockets of a thread can share them.
-const buffer = new Uint8Array(65536);
+const BUFFER_BYTES = 65536;
+/** Datagrams are received into one after the other, so that none has to be copied, and none has a store of its own to be collected. */
+const SLAB_BYTES = 4 * BUFFER_BYTES;
+let slab = new Uint8Array(SLAB_BYTES);
+let buffer = slab.subarray();
 const nameBuffer = new Uint8Array(28);
 const controlBuffer = new Uint8Array(512);
 const lengths = new Int32Array(3);
-const NOTHING = new Uint8Array(0);
+const control = new ControlReader(controlBuffer);
+const nameView = new DataView(nameBuffer.buffer);
+const messages = new ControlWriter(128);
+const socketNames = { 4: new Uint8Array(16), 6: new Uint8Array(28) } as const;
+
+/** What the kernel has just written belongs to the receiver; the next one comes behind it. */
+function cutOff(length: number): Uint8Array {
+  const data = buffer.subarray(0, length);
+  const next = buffer.byteOffset + length;
+  if (SLAB_BYTES - next < BUFFER_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES);
+    buffer = slab.subarray();
+  } else buffer = slab.subarray(next);
+  return data;
+}
 
 class KernelUdpSocket extends KernelSocket implements UdpSocket {
   readonly #options: UdpSocketOptions;
   readonly #names: Names;
   #refusals: UdpRefusal[] = [];
+  /** Something may be in the error queue: it announces itself by the error of a call (sk_err), or was made by a send that failed. */
+  #refused = false;
 
   constructor(rawio: Rawio, fd: number, options: UdpSocketOptions, names: Names) {
     super(rawio, fd, udpSocketText(options));
@@ -94,23 +112,28 @@ class KernelUdpSocket extends KernelSocket implements UdpSocket {
 
   send(data: Uint8Array, to: UdpDestination): void {
     checkUdpDestination(this.#options, to);
-    const name = writeSocketAddress(to, to.ifindex ?? this.#options.ifindex);
+    const name = writeSocketAddress(to, to.ifindex ?? this.#options.ifindex, socketNames[this.#options.family]);
     const control = this.#control(to);
     let result = this.rawio.sendmsg(this.fd, name, control, data);
     // The error that an earlier datagram met with (sk_err) is cleared by being told, and waits in the error queue as well.
-    for (let tries = 1; TOLD_BY_ICMP.has(-result) && tries < SEND_TRIES; tries++) result = this.rawio.sendmsg(this.fd, name, control, data);
+    for (let tries = 1; result < 0 && TOLD_BY_ICMP.has(-result) && tries < SEND_TRIES; tries++) {
+      this.#refused = true;
+      result = this.rawio.sendmsg(this.fd, name, control, data);
+    }
+    if (result < 0) this.#refused = true;
     if (result < 0) throw systemError(`sendmsg ${data.length} bytes to ${addressText(to.address)} port ${to.port} ${this.what}`, -result);
   }
 
   receive(): ReceivedDatagram | undefined {
     for (;;) {
       const length = this.rawio.recvmsg(this.fd, 0, buffer, nameBuffer, controlBuffer, lengths);
-      if (length >= 0) return this.#datagram(buffer.slice(0, length));
+      if (length >= 0) return this.#datagram(cutOff(length));
       if (length === -errno.EAGAIN) break;
       // See send; this ends, since each time one error is cleared.
       if (!TOLD_BY_ICMP.has(-length)) throw systemError(`recvmsg ${this.what}`, -length);
+      this.#refused = true;
     }
-    this.#takeRefusals();
+    if (this.#refused) this.#takeRefusals();
     return undefined;
   }
 
@@ -125,41 +148,41 @@ class KernelUdpSocket extends KernelSocket implements UdpSocket {
     const { level, ttlMessage, tos, packetInfo, infoTo, infoLink } = this.#names;
     const from = this.#name();
     if (from === undefined) throw systemError(`recvmsg ${this.what}: no sender`, errno.EINVAL);
-    let to: Uint8Array = new Uint8Array(from.address.length);
+    const bytes = from.address.length;
+    let to: Uint8Array | undefined;
     let [ifindex, ttl, trafficClass, timestamp] = [0, 0, 0, 0];
-    for (const { level: at, type, data: value } of this.#received()) {
-      if (at === SOL_SOCKET && type === SO_TIMESTAMPNS) timestamp = millisecondsOf(value) ?? 0;
-      if (at !== level) continue;
-      if (type === ttlMessage) ttl = intOf(value) ?? 0;
-      else if (type === tos) trafficClass = intOf(value) ?? 0;
-      else if (type === packetInfo) {
-        to = bytesAt(value, infoTo, to.length) ?? to;
-        ifindex = intOf(value, infoLink) ?? 0;
+    for (control.begin(lengths[1] ?? 0); control.next();) {
+      if (control.level === SOL_SOCKET && control.type === SO_TIMESTAMPNS) timestamp = control.milliseconds() ?? 0;
+      if (control.level !== level) continue;
+      if (control.type === ttlMessage) ttl = control.int() ?? 0;
+      else if (control.type === tos) trafficClass = control.int() ?? 0;
+      else if (control.type === packetInfo) {
+        to = control.bytes(infoTo, bytes);
+        ifindex = control.int(infoLink) ?? 0;
       }
     }
-    return { data, from, to, ifindex, ttl, dscp: trafficClass >> 2, ecn: trafficClass & 3, timestamp };
+    return { data, from, to: to ?? new Uint8Array(bytes), ifindex, ttl, dscp: trafficClass >> 2, ecn: trafficClass & 3, timestamp };
   }
 
+  /** Good until the next call. */
   #control(to: UdpDestination): Uint8Array {
     const { level, ttlMessage, tos, packetInfo, infoFrom, infoLink, infoBytes } = this.#names;
-    if (to.ttl === undefined && to.dscp === undefined && to.from === undefined && to.ifindex === undefined) return NOTHING;
-    const messages: ControlMessage[] = [];
-    const add = (type: number, bytes: Uint8Array): void => {
-      messages.push({ level, type, data: new DataView(bytes.buffer) });
-    };
-    if (to.ttl !== undefined) add(ttlMessage, cInt(to.ttl));
-    if (to.dscp !== undefined) add(tos, cInt(to.dscp << 2));
-    if (to.from !== undefined || to.ifindex !== undefined) {
+    const { ttl, dscp, from, ifindex } = to;
+    messages.begin();
+    if (ttl !== undefined) messages.int(level, ttlMessage, ttl);
+    if (dscp !== undefined) messages.int(level, tos, dscp << 2);
+    if (from !== undefined || ifindex !== undefined) {
       const info = new Uint8Array(infoBytes);
-      if (to.from !== undefined) info.set(to.from, infoFrom);
-      if (to.ifindex !== undefined) info.set(cInt(to.ifindex), infoLink);
-      add(packetInfo, info);
+      if (from !== undefined) info.set(from, infoFrom);
+      if (ifindex !== undefined) info.set(cInt(ifindex), infoLink);
+      messages.bytes(level, packetInfo, info);
     }
-    return writeControl(messages);
+    return messages.finish();
   }
 
   /** Empties the error queue; of what the kernel itself found wrong the sender was told by `send`. */
   #takeRefusals(): void {
+    this.#refused = false;
     for (;;) {
       const length = this.rawio.recvmsg(this.fd, MSG_ERRQUEUE, buffer, nameBuffer, controlBuffer, lengths);
       if (length === -errno.EAGAIN) break;
@@ -174,7 +197,8 @@ class KernelUdpSocket extends KernelSocket implements UdpSocket {
   #refusal(): UdpRefusal | undefined {
     const to = this.#name();
     const { level, receiveErrors } = this.#names;
-    const message = this.#received().find((each) => each.level === level && each.type === receiveErrors)?.data;
+    let message: DataView | undefined;
+    for (control.begin(lengths[1] ?? 0); control.next();) if (control.level === level && control.type === receiveErrors) message ??= control.data();
     if (to === undefined || message === undefined || message.byteLength < EXTENDED_ERR_BYTES) return undefined;
     const origin = message.getUint8(4);
     if (origin !== SO_EE_ORIGIN_ICMP && origin !== SO_EE_ORIGIN_ICMP6) return undefined;
@@ -192,11 +216,7 @@ class KernelUdpSocket extends KernelSocket implements UdpSocket {
   }
 
   #name(): SocketAddress | undefined {
-    return readSocketAddress(new DataView(nameBuffer.buffer, 0, lengths[0]));
-  }
-
-  #received(): ControlMessage[] {
-    return readControl(controlBuffer.subarray(0, lengths[1]));
+    return readSocketAddress(nameView, lengths[0]);
   }
 }
 

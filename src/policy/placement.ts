@@ -1,10 +1,12 @@
-/** On which host a VM is started: the one it names, else that with the most free memory among those it can run on. */
+/** On which host a VM is started: the one it names, else of those it can run on a sound one with the most free memory. */
 import type { Bytes } from '../base/units.ts';
 
 export interface Candidate {
   readonly name: string;
   /** Why it takes nothing now: silent, or not heard of yet. */
   readonly unready?: string;
+  /** Why another is better, though it can take it: a sick path. */
+  readonly avoid?: string;
   /** What a new VM can still take, those under way deducted. */
   readonly freeMemory: Bytes;
   readonly accelerators: readonly string[];
@@ -33,7 +35,7 @@ export function place(wish: Wish, candidates: readonly Candidate[]): Placed {
   const judged = candidates.map((c) => ({ host: c, reasons: [...unfit(wish, c), ...short(wish, c)] }));
   const [best] = judged
     .filter(({ reasons }) => reasons.length === 0)
-    .sort((a, b) => b.host.freeMemory - a.host.freeMemory || (a.host.name < b.host.name ? -1 : 1));
+    .sort((a, b) => Number(a.host.avoid !== undefined) - Number(b.host.avoid !== undefined) || b.host.freeMemory - a.host.freeMemory || (a.host.name < b.host.name ? -1 : 1));
   return best ? { host: best.host.name } : { reason: `No host can take it: ${judged.map(({ reasons }) => reasons[0]).join('; ')}` };
 }
 

@@ -1,5 +1,5 @@
 /** What each host has to do for the virtual routers that are declared. router-check.ts says what is wrong with a declaration. */
-import { type RouterPlan, type VirtualRouterSpec, routerDefaults } from '../model/virtual-router.ts';
+import { type RouterHostSpec, type RouterPlan, type VirtualRouterSpec, routerDefaults } from '../model/virtual-router.ts';
 import { type HostAddresses, addressOf, deviceOf, durationOf, familyOf, partOf, prefixedOf, sourceOf, tracksOf } from './router-terms.ts';
 
 export { type RouterProblem, checkVirtualRouter } from './router-check.ts';
@@ -10,16 +10,17 @@ export { type RouterProblem, checkVirtualRouter } from './router-check.ts';
  * (a duration that the schema does not let through).
  * @param resources the declarations by name
  * @param addresses of the other hosts, for unicast
+ * @param lowered subtracted from its priority, down to 1; never from 255, an owner's
  */
 export function routerPlans(
-  resources: ReadonlyMap<string, VirtualRouterSpec>, host: string, addresses: HostAddresses,
+  resources: ReadonlyMap<string, VirtualRouterSpec>, host: string, addresses: HostAddresses, lowered = 0,
 ): readonly RouterPlan[] {
   return [...resources]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([name, spec]) => planOf(name, spec, host, addresses));
+    .flatMap(([name, spec]) => planOf(name, spec, host, addresses, lowered));
 }
 
-function planOf(name: string, spec: VirtualRouterSpec, host: string, addresses: HostAddresses): readonly RouterPlan[] {
+function planOf(name: string, spec: VirtualRouterSpec, host: string, addresses: HostAddresses, lowered: number): readonly RouterPlan[] {
   const part = partOf(spec, host);
   const device = deviceOf(spec, host);
   const family = familyOf(spec);
@@ -35,7 +36,7 @@ function planOf(name: string, spec: VirtualRouterSpec, host: string, addresses: 
       return prefixed ? [{ address: prefixed.address.toString(), prefixLength: prefixed.prefixLength }] : [];
     }),
     ...(source ? { source: source.toString() } : {}),
-    priority: part.priority ?? routerDefaults.priority,
+    priority: priorityOf(part, lowered),
     interval: durationOf(set.interval),
     virtualMac: set.virtualMac,
     preempt: set.preempt, preemptDelay: durationOf(set.preemptDelay),
@@ -51,6 +52,11 @@ function planOf(name: string, spec: VirtualRouterSpec, host: string, addresses: 
     ...(spec.notify === undefined ? {} : { notify: spec.notify }),
     track: tracksOf(spec, host).map(({ track }) => track),
   }];
+}
+
+/** 255 is an owner's, and of nobody else (RFC 9568 §5.2.4). */
+function priorityOf({ priority = routerDefaults.priority }: RouterHostSpec, lowered: number): number {
+  return priority === 255 ? priority : Math.max(1, priority - lowered);
 }
 
 /** Each once, and never the host itself. */

@@ -75,6 +75,7 @@ function trackOf(track: TrackSpec): Track {
   const weight = track.weight === undefined ? {} : { weight: track.weight };
   if ('interface' in track) return { kind: 'interface', interface: track.interface, ...weight };
   if ('route' in track) return { kind: 'route', route: routeOf(track.route), ...weight };
+  if ('bfd' in track) return { kind: 'bfd', bfd: track.bfd, ...weight };
   if ('process' in track) return { kind: 'process', process: track.process, ...weight };
   const set = { ...routerDefaults.script, ...track };
   const { script, rise, fall } = set;

@@ -12,8 +12,8 @@ import { type Milliseconds, ms } from '../base/units.ts';
 import type { Sha1 } from '../wire/bfd-auth.ts';
 import type { BfdDrop, BfdDropReason } from '../wire/bfd-drop.ts';
 import { BfdEchoCodec } from '../wire/bfd-echo.ts';
-import { type BfdDatagram, type BfdLookup, bfdPort, bfdSourcePorts, decodeBfd, encodeBfd } from '../wire/bfd.ts';
-import { type BfdEffect, type BfdEvent, deadlineOf, initialBfd, isUnderWay, lastSequence, stepBfd } from './bfd.ts';
+import { type BfdDatagram, type BfdLookup, type BfdPhase, bfdPort, bfdSourcePorts, decodeBfd, encodeBfd } from '../wire/bfd.ts';
+import { type BfdEffect, type BfdEvent, agreedRx, deadlineOf, initialBfd, isUnderWay, lastSequence, stepBfd } from './bfd.ts';
 import { type BfdPlan, checkPlans, pathKey } from './bfd-plan.ts';
 import { Member, type BfdSessionStatus } from './bfd-session.ts';
 import { DeadlineHeap } from './deadline-heap.ts';
@@ -34,6 +34,12 @@ export type BfdHostEffect = { readonly session: string } & (
   | Exclude<BfdEffect, { do: 'send' | 'echo' }>
 );
 
+/**
+ * Told of each packet and each echo that a session took, with what follows from it done. No effect, since nothing is to be carried out.
+ * `remote`: what the other side says of its session; `interval`: the next should come within that.
+ */
+export type TakenListener = (session: string, at: Milliseconds, remote: BfdPhase, interval: Milliseconds) => void;
+
 export type BfdDropCounts = Readonly<Partial<Record<BfdDropReason, number>>>;
 
 export class BfdHost {
@@ -46,9 +52,13 @@ export class BfdHost {
   readonly #sha1: Sha1;
   readonly #chance: Chance;
   readonly #echoes: BfdEchoCodec;
+  readonly #taken: TakenListener | undefined;
 
   /** @param echoKey see BfdEchoCodec */
-  constructor({ sha1, chance, echoKey }: { readonly sha1: Sha1; readonly chance: Chance; readonly echoKey: Uint8Array }) {
+  constructor({ sha1, chance, echoKey, taken }: {
+    readonly sha1: Sha1; readonly chance: Chance; readonly echoKey: Uint8Array; readonly taken?: TakenListener;
+  }) {
+    this.#taken = taken;
     this.#sha1 = sha1;
     this.#chance = chance;
     this.#echoes = new BfdEchoCodec(echoKey, sha1);
@@ -103,6 +113,7 @@ export class BfdHost {
     const { session, control, sequence } = decoded;
     session.heard++;
     this.#step(session, { kind: 'control', heard: { control, sequence, at: datagram.at } }, now, out);
+    this.#tell(session, datagram.at);
     return out;
   }
 
@@ -152,7 +163,12 @@ export class BfdHost {
     } else {
       member.echoesHeard++;
       this.#step(member, { kind: 'echo', heard: { sequence, sent, at: datagram.at } }, now, out);
+      this.#tell(member, datagram.at);
     }
+  }
+
+  #tell({ plan, state }: Member, at: Milliseconds): void {
+    this.#taken?.(plan.name, at, state.remote.state, state.echoing?.silence ? state.echoing.interval : agreedRx(state));
   }
 
   #byWay({ port, source, destination, interface: device }: BfdDatagram): Member | undefined {

@@ -38,15 +38,15 @@ export interface PathOpinion {
   /** Since the last arrival, or since waking. */
   readonly silence: Milliseconds;
   readonly timeout: Milliseconds;
-  /** -log10 of the probability that a living peer is silent for so long. */
+  /** -log10 of the probability that a living peer is silent for so long; at most MOST_PHI. */
   readonly phi: number;
   /** What `timeout` means, per day; undefined: nothing was measured yet. */
-  readonly falseAlarmsPerDay: number | undefined;
+  readonly falseAlarmsPerDay?: number | undefined;
   /** Sent to it, and come from it. */
   readonly probes: number;
   readonly arrivals: number;
   /** Whether the peer says that it hears this host there; undefined: it has not said so within `timeout`. */
-  readonly heardThere: boolean | undefined;
+  readonly heardThere?: boolean | undefined;
 }
 
 export interface OwnHealth {
@@ -54,7 +54,7 @@ export interface OwnHealth {
   readonly score: number;
   readonly worstLateness: Milliseconds;
   /** How long ago it overslept last; undefined: never. */
-  readonly sleptAgo: Milliseconds | undefined;
+  readonly sleptAgo?: Milliseconds | undefined;
   /** It slept while it heard nothing of this peer: the silence may be its own. */
   readonly unwell: boolean;
 }
@@ -63,7 +63,7 @@ export interface PeerOpinion {
   readonly peer: string;
   readonly paths: readonly PathOpinion[];
   /** Whether any other peer is heard; undefined: there is no other. */
-  readonly hearsOthers: boolean | undefined;
+  readonly hearsOthers?: boolean | undefined;
   readonly health: OwnHealth;
 }
 
@@ -91,13 +91,16 @@ interface Watched {
   heardThere: { readonly hears: boolean; readonly at: Milliseconds } | undefined;
 }
 
+/** What is less probable than a double can say: opinions travel as JSON, which has no Infinity. */
+export const MOST_PHI = 324;
+
 const WINDOW = 512;
 const EXCUSES = 3;
 const WORST_SCORE = 8;
 const DAY = 86_400_000;
 
 export class FailureDetector {
-  readonly #policy: DetectorPolicy;
+  #policy: DetectorPolicy;
   readonly #watched = new Map<string, Map<string, Watched>>();
   #score = 0;
   #scoredAt: Milliseconds = ms(-Infinity);
@@ -109,6 +112,12 @@ export class FailureDetector {
 
   constructor(policy: DetectorPolicy) {
     this.#policy = policy;
+  }
+
+  /** What was measured stays. */
+  follow(policy: DetectorPolicy): void {
+    this.#policy = policy;
+    this.#review();
   }
 
   /** Something should come from that peer on that path every `interval`; again with another one when that changes. */
@@ -270,7 +279,7 @@ export class FailureDetector {
     const measured = jitter.size >= this.#policy.least;
     const probability = measured ? jitter.probability(silence / interval) : 1;
     return {
-      path, state, silence, timeout, phi: probability === 0 ? Infinity : Math.max(0, -Math.log10(probability)), probes, arrivals,
+      path, state, silence, timeout, phi: Math.min(MOST_PHI, Math.max(0, -Math.log10(probability))), probes, arrivals,
       heardThere: heardThere && now - heardThere.at < timeout ? heardThere.hears : undefined,
       falseAlarmsPerDay: measured ? jitter.probability(timeout / interval) * DAY / (interval * jitter.mean) : undefined,
     };

@@ -68,6 +68,8 @@ export class StampReflector {
   readonly #settings: StampReflectorSettings;
   /** The one that was silent longest comes first. */
   readonly #sessions = new Map<string, Session>();
+  /** A driver that hands in the same value for the same address has its text made once. */
+  readonly #texts = new WeakMap<IpAddress, string>();
 
   constructor(settings: StampReflectorSettings) {
     this.#settings = settings;
@@ -85,7 +87,7 @@ export class StampReflector {
     const decoded = decodeStampProbe(payload, digest);
     if (decoded.kind === 'drop') return decoded;
     const { probe, extension } = decoded;
-    const session = this.#session(`${facts.source} ${facts.sourcePort} ${facts.destination} ${probe.ssid}`, facts.at);
+    const session = this.#session(`${this.#text(facts.source)} ${facts.sourcePort} ${this.#text(facts.destination)} ${probe.ssid}`, facts.at);
     if (!session) return drop('full', `${this.#sessions.size} sessions`);
     const sequence = session.answers;
     session.answers = (sequence + 1) % 2 ** 32;
@@ -107,6 +109,15 @@ export class StampReflector {
       if (last + this.#settings.idle > now) return;
       this.#sessions.delete(key);
     }
+  }
+
+  #text(address: IpAddress): string {
+    let text = this.#texts.get(address);
+    if (text === undefined) {
+      text = address.toString();
+      this.#texts.set(address, text);
+    }
+    return text;
   }
 
   #session(key: string, now: Milliseconds): Session | undefined {

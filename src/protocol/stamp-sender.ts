@@ -11,7 +11,7 @@
  * Memory is that of `window` probes, made at once. A probe whose slot is needed again settles early: choose window ≥ rate × timeout.
  */
 import { type Milliseconds, ms } from '../base/units.ts';
-import { type StampAnswer, decodeStampAnswer, encodeStampProbe, stampBase } from '../wire/stamp.ts';
+import { type StampAnswer, decodeStampAnswer, encodeStampProbe, renumberStampProbe, stampBase } from '../wire/stamp.ts';
 import { type StampDrop, drop } from '../wire/stamp-drop.ts';
 import {
   type ClockError, type TimestampFormat, type UnixNanoseconds, between, errorOf, timestampOf, unixNanoseconds, unixOf,
@@ -30,6 +30,8 @@ export interface StampSenderSettings {
   readonly window: number;
   /** Given: the session is authenticated. */
   readonly digest?: StampDigest;
+  /** A probe's payload is good until the next `send`, which writes into it: as cheap as sending gets. Has no effect with `digest`. */
+  readonly reuse?: boolean;
 }
 
 export interface StampSent {
@@ -109,6 +111,15 @@ export interface StampTotals {
 
 type StampTiming = Pick<StampSample, 'rtt' | 'residence' | 'size' | 'probeTtl' | 'forward' | 'backward'>;
 
+/** The last probe, and what it was made of. */
+interface Template {
+  readonly payload: Uint8Array;
+  readonly view: DataView;
+  readonly tlvs: readonly StampTlv[];
+  readonly size: number;
+  readonly clock: ClockError;
+}
+
 const WAITING = 1;
 const ANSWERED = 2;
 const LOST = 3;
@@ -135,6 +146,7 @@ export class StampSender {
   #restarts = 0;
   readonly #duplicates = { forward: 0, backward: 0 };
   readonly #reordered = { forward: 0, backward: 0 };
+  #template: Template | undefined;
   /** T2 - T1 and T4 - T3 of the last sample. */
   #last: { readonly forward: number; readonly backward: number } | undefined;
 
@@ -158,12 +170,19 @@ export class StampSender {
    * @param size the UDP payload's at least: padding is added (RFC 8972 §4.1)
    */
   send(now: Milliseconds, wall: UnixNanoseconds, clock: ClockError, tlvs: readonly StampTlv[] = [], size = 0): StampSent {
-    const { ssid, format, digest, window } = this.#settings;
+    const { ssid, format, digest, window, reuse } = this.#settings;
     while (this.#oldest <= this.#next - window) this.#settle();
     const sequence = this.#next++;
     const number = sequence % 2 ** 32;
     const timestamp = timestampOf(wall, format);
-    const payload = encodeStampProbe({ sequence: number, timestamp, clock, ssid }, this.#extension(tlvs, number, size), digest);
+    let template = this.#template;
+    if (template && template.tlvs === tlvs && template.size === size && template.clock === clock) renumberStampProbe(template.view, number, timestamp);
+    else {
+      const payload = encodeStampProbe({ sequence: number, timestamp, clock, ssid }, this.#extension(tlvs, number, size), digest);
+      template = { payload, view: new DataView(payload.buffer), tlvs, size, clock };
+      if (reuse && !digest) this.#template = template;
+    }
+    const { payload } = template;
     const slot = sequence % window;
     this.#state[slot] = WAITING;
     this.#number[slot] = sequence;
@@ -280,7 +299,7 @@ export class StampSender {
     const before = this.#last;
     this.#last = { forward: between(t1, t2), backward: between(t3, wall) };
     return {
-      rtt: ms(elapsed - (residence ?? 0)), residence, size: this.#size[slot] ?? 0, probeTtl: answer.probeTtl,
+      rtt: ms(Math.max(0, elapsed - (residence ?? 0))), residence, size: this.#size[slot] ?? 0, probeTtl: answer.probeTtl,
       forward: oneWay(this.#last.forward, before?.forward), backward: oneWay(this.#last.backward, before?.backward),
     };
   }

@@ -158,8 +158,8 @@ class Store {
   /** The numbers of the slots that a query reads, cut to those that there are and to READ_MOST; `per` of them make a point. */
   range({ ring, index }: Columns, from: Milliseconds, to: Milliseconds, points: number): Range {
     const newest = this.newest[index] ?? -1;
-    const first = Math.max(Math.floor(from / ring.step), newest - ring.slots + 1, newest - READ_MOST + 1, 0);
     const last = Math.min(Math.ceil(to / ring.step) - 1, newest);
+    const first = Math.max(Math.floor(from / ring.step), newest - ring.slots + 1, last - READ_MOST + 1, 0);
     return { first, last, per: Math.max(1, Math.ceil((last - first + 1) / Math.max(1, points))) };
   }
 }
@@ -193,22 +193,86 @@ export function latencyClass(latency: number): number {
   return found < 0 ? CLASSES - 1 : found;
 }
 
-export class GaugeSeries {
-  readonly #store: Store;
+/** What all series have: their bytes. */
+class Series {
+  protected readonly store: Store;
 
-  /** @param buffer of an earlier series of the same layout @throws SeriesError when it is of another one */
-  constructor(rings: readonly Ring[] = defaultRings, buffer?: ArrayBuffer) {
-    this.#store = new Store('gauge', rings, buffer);
+  constructor(store: Store) {
+    this.store = store;
   }
 
   get buffer(): ArrayBuffer {
-    return this.#store.buffer;
+    return this.store.buffer;
+  }
+
+  /** Where the newest slot of the finest ring begins; undefined: nothing was ever put in. */
+  get newest(): Milliseconds | undefined {
+    const [number = -1, step = 0] = [this.store.newest[0], this.store.columns[0]?.ring.step];
+    return number < 0 ? undefined : ms(number * step);
+  }
+
+  /** The bytes before the columns, which say how much of these is to be believed: who writes both to a disk writes these last. */
+  get head(): Uint8Array {
+    return new Uint8Array(this.store.buffer, 0, HEADER + this.store.newest.byteLength);
+  }
+
+  /** The bytes of the columns in which samples from `from` up to `to`, both in, are. Views, in order. */
+  touched(from: Milliseconds, to: Milliseconds): Uint8Array[] {
+    return this.store.columns.flatMap(({ ring, whole, part, min, max, mean, classes }) => {
+      const runs = runsOf(Math.floor(from / ring.step), Math.floor(to / ring.step), ring.slots);
+      return [mean, min, max, whole, part, classes].flatMap((column) => {
+        if (!column || column.length === 0) return [];
+        const width = column.byteLength / ring.slots;
+        return runs.map(([slot, slots]) => new Uint8Array(column.buffer, column.byteOffset + slot * width, slots * width));
+      });
+    });
+  }
+
+  /** Takes what another series of the same kind and steps has, as far as this one's rings reach back. Before anything is added. */
+  takeOver(other: this): void {
+    for (const [index, into] of this.store.columns.entries()) {
+      const from = other.store.columns[index];
+      const newest = other.store.newest[index] ?? -1;
+      if (!from || newest < 0) continue;
+      const [slots, others] = [into.ring.slots, from.ring.slots];
+      for (let n = Math.max(0, newest - Math.min(slots, others) + 1); n <= newest;) {
+        const run = Math.min(newest - n + 1, slots - n % slots, others - n % others);
+        copyRun(from, n % others, into, n % slots, run);
+        n += run;
+      }
+      this.store.newest[index] = newest;
+    }
+  }
+}
+
+/** The slots of numbers `first` to `last` in a ring: where a run begins, and how long it is. */
+function runsOf(first: number, last: number, slots: number): readonly (readonly [slot: number, slots: number])[] {
+  const count = last - first + 1;
+  if (count >= slots) return [[0, slots]];
+  const begin = first % slots;
+  return begin + count <= slots ? [[begin, count]] : [[begin, slots - begin], [0, begin + count - slots]];
+}
+
+function copyRun(from: Columns, at: number, into: Columns, to: number, run: number): void {
+  into.whole.set(from.whole.subarray(at, at + run), to);
+  if (from.part) into.part?.set(from.part.subarray(at, at + run), to);
+  if (from.classes) into.classes?.set(from.classes.subarray(at * CLASSES, (at + run) * CLASSES), to * CLASSES);
+  if (from.min.length === 0) return;
+  into.min.set(from.min.subarray(at, at + run), to);
+  into.max.set(from.max.subarray(at, at + run), to);
+  into.mean.set(from.mean.subarray(at, at + run), to);
+}
+
+export class GaugeSeries extends Series {
+  /** @param buffer of an earlier series of the same layout @throws SeriesError when it is of another one */
+  constructor(rings: readonly Ring[] = defaultRings, buffer?: ArrayBuffer) {
+    super(new Store('gauge', rings, buffer));
   }
 
   /** A sample, ms where it is a latency. Samples may come a little out of order; what is older than a ring reaches is not in it. */
   add(at: Milliseconds, value: number): void {
-    for (const columns of this.#store.columns) {
-      const slot = this.#store.slot(columns, at);
+    for (const columns of this.store.columns) {
+      const slot = this.store.slot(columns, at);
       if (slot === undefined) continue;
       const { whole, min, max, mean, classes, ring } = columns;
       const count = whole[slot] ?? 0;
@@ -227,9 +291,9 @@ export class GaugeSeries {
 
   /** What there is from `from` up to `to`, in at most `points` points; the last slot may still be filling. Reads 16 384 slots at most. */
   read(from: Milliseconds, to: Milliseconds, points: number): GaugePoint[] {
-    const columns = this.#store.choose(from, to, ms((to - from) / Math.max(1, points)));
+    const columns = this.store.choose(from, to, ms((to - from) / Math.max(1, points)));
     const { ring, whole, min, max, mean, classes } = columns;
-    const { first, last, per } = this.#store.range(columns, from, to, points);
+    const { first, last, per } = this.store.range(columns, from, to, points);
     const out: GaugePoint[] = [];
     for (let n = first; n <= last; n += per) {
       const found = classes ? Array.from({ length: CLASSES }, () => 0) : [];
@@ -254,22 +318,16 @@ export class GaugeSeries {
   }
 }
 
-export class RatioSeries {
-  readonly #store: Store;
-
+export class RatioSeries extends Series {
   /** @param buffer of an earlier series of the same layout @throws SeriesError when it is of another one */
   constructor(rings: readonly Ring[] = defaultRings, buffer?: ArrayBuffer) {
-    this.#store = new Store('ratio', rings, buffer);
-  }
-
-  get buffer(): ArrayBuffer {
-    return this.#store.buffer;
+    super(new Store('ratio', rings, buffer));
   }
 
   /** `part` of `whole` more; whole numbers. A slot of a fine ring that is full takes no more of either. */
   add(at: Milliseconds, part: number, whole: number): void {
-    for (const columns of this.#store.columns) {
-      const slot = this.#store.slot(columns, at);
+    for (const columns of this.store.columns) {
+      const slot = this.store.slot(columns, at);
       if (slot === undefined || !columns.part) continue;
       const before = columns.whole[slot] ?? 0;
       if (columns.ring.fine && before + whole > FINE_MOST) continue;
@@ -280,9 +338,9 @@ export class RatioSeries {
 
   /** As GaugeSeries.read. */
   read(from: Milliseconds, to: Milliseconds, points: number): RatioPoint[] {
-    const columns = this.#store.choose(from, to, ms((to - from) / Math.max(1, points)));
+    const columns = this.store.choose(from, to, ms((to - from) / Math.max(1, points)));
     const { ring, whole, part } = columns;
-    const { first, last, per } = this.#store.range(columns, from, to, points);
+    const { first, last, per } = this.store.range(columns, from, to, points);
     const out: RatioPoint[] = [];
     for (let n = first; n <= last; n += per) {
       const end = Math.min(last, n + per - 1);

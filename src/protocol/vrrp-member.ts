@@ -36,6 +36,7 @@ export interface TransitionEvidence {
 export type Tracked =
   | { readonly kind: 'interface'; readonly interface: string }
   | { readonly kind: 'route'; readonly route: string }
+  | { readonly kind: 'bfd'; readonly bfd: string }
   | { readonly kind: 'process'; readonly process: string }
   | { readonly kind: 'script'; readonly script: string };
 
@@ -44,6 +45,7 @@ export function trackKey(track: Tracked): string {
   switch (track.kind) {
     case 'interface': return `interface:${track.interface}`;
     case 'route': return `route:${track.route}`;
+    case 'bfd': return `bfd:${track.bfd}`;
     case 'process': return `process:${track.process}`;
     case 'script': return `script:${track.script}`;
   }
@@ -54,6 +56,7 @@ export function describeTrack(track: Tracked): string {
   switch (track.kind) {
     case 'interface': return `interface ${track.interface}`;
     case 'route': return `route ${track.route}`;
+    case 'bfd': return `BFD session ${track.bfd}`;
     case 'process': return `process ${track.process}`;
     case 'script': return `script ${track.script}`;
   }

@@ -3,10 +3,11 @@ import { type Milliseconds, ms } from '../base/units.ts';
 import type { PulseTiming, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
 import type { Native } from '../native/native.ts';
 import type { HostEffect, VrrpHost } from '../protocol/vrrp-host.ts';
+import { Epochs } from './epochs.ts';
 import type { PulseMessage } from './pulse-protocol.ts';
 import type { RouterDriver } from './router-driver.ts';
 import { type ImpossiblePlan, impossibleStatus, routerStatus } from './router-status.ts';
-import { Untold } from './untold.ts';
+import type { Untold } from './untold.ts';
 
 /** Between two statuses. */
 const GAP = ms(50);
@@ -21,22 +22,24 @@ export interface AccountParts {
   readonly host: VrrpHost;
   readonly drivers: ReadonlyMap<string, RouterDriver>;
   readonly timing: () => PulseTiming;
+  /** Shared with BFD's sessions: one count. */
+  readonly untold: Untold;
 }
 
 export class Account {
   readonly #parts: AccountParts;
-  readonly #untold = new Untold();
   /** Plans that could not be read, and why. */
   readonly #impossible = new Map<string, { readonly plan: ImpossiblePlan; readonly reason: string; readonly since: number }>();
-  /** When a router came into its state, on the monotonic clock and since the epoch: reckoned once, since between the two the offset wobbles. */
-  readonly #since = new Map<string, { readonly at: Milliseconds; readonly epoch: number }>();
+  /** When a router came into its state. */
+  readonly #since: Epochs;
   /** Of routers whose plan cannot be carried out, why. */
   readonly #refused = new Map<string, string>();
-  #last = ms(-Infinity);
+  #last = ms(0);
   #changed = false;
 
   constructor(parts: AccountParts) {
     this.#parts = parts;
+    this.#since = new Epochs(parts.native);
   }
 
   /** What a new listener is told first. */
@@ -46,7 +49,8 @@ export class Account {
       this.#status(),
       ...[...this.#impossible].map(([router, { reason }]) => ({ kind: 'refused', router, reason }) as const),
       ...[...this.#refused].map(([router, reason]) => ({ kind: 'refused', router, reason }) as const),
-      ...this.#untold.all().map((transition) => ({ kind: 'transition', transition }) as const),
+      ...this.#parts.untold.all().map((transition): PulseMessage =>
+        ('router' in transition ? { kind: 'transition', transition } : { kind: 'session-transition', transition })),
     ];
   }
 
@@ -67,7 +71,7 @@ export class Account {
   }
 
   seen(sequence: number): void {
-    this.#untold.seen(sequence);
+    this.#parts.untold.seen(sequence);
   }
 
   line(text: string): void {
@@ -76,9 +80,9 @@ export class Account {
 
   record(driver: RouterDriver, effect: Extract<HostEffect, { do: 'transition' }>, worst: number): void {
     const { from, to, rule, evidence: { priority, adverts, late, link, down } } = effect;
-    const { native, hello: { pulse }, tell, log } = this.#parts;
+    const { native, hello: { pulse }, tell, log, untold } = this.#parts;
     driver.transitions++;
-    const transition: RouterTransition = this.#untold.add({
+    const transition: RouterTransition = untold.add({
       pulse, router: driver.name, at: native.now(), from, to, rule, priority,
       adverts: adverts.map((advert) => ({ ...advert, from: advert.from.toString() })), lateness: { now: late, worst }, link, down,
     });
@@ -122,20 +126,10 @@ export class Account {
     const routers: Record<string, RouterStatus> = {};
     for (const [name, driver] of drivers) {
       const machine = host.status(name);
-      if (machine) routers[name] = routerStatus(driver, machine, this.#epochOf(name, machine.since), timing);
+      if (machine) routers[name] = routerStatus(driver, machine, this.#since.of(name, machine.since), timing);
     }
     for (const [name, { plan, reason, since }] of this.#impossible) routers[name] = impossibleStatus(plan, reason, since, timing);
-    for (const name of this.#since.keys()) if (!drivers.has(name)) this.#since.delete(name);
+    this.#since.keep((name) => drivers.has(name));
     return { kind: 'status', routers };
-  }
-
-  /** Whole ms. */
-  #epochOf(router: string, at: Milliseconds): number {
-    const known = this.#since.get(router);
-    if (known?.at === at) return known.epoch;
-    const { native } = this.#parts;
-    const epoch = Math.round(native.now() - (native.monotonic() - at));
-    this.#since.set(router, { at, epoch });
-    return epoch;
   }
 }

@@ -28,6 +28,8 @@ export class MemoryGround implements PulseGround {
   readonly detours = new Map<string, string>();
   /** What it refuses from now on, and with what. */
   readonly refusals = new Map<'seat' | 'take' | 'renew' | 'rules', GodwitError>();
+  /** Whether the host forwards, or would: there is nobody here who does it. */
+  forwarding = true;
   readonly #lost = new Set<string>();
   readonly #macs = new Map<string, MacAddress>();
   /** What is taken now, by router: as texts. */
@@ -116,7 +118,7 @@ export class MemoryGround implements PulseGround {
   }
 
   forwards(): boolean {
-    return true;
+    return this.forwarding;
   }
 
   join({ index }: Device, group: IpAddress): Membership {

@@ -2,6 +2,7 @@
 import { type Socket, connect } from 'node:net';
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { BfdStatusSchema, BfdTransitionSchema, PeerOpinionSchema } from '../api/bfd-schemas.ts';
 import { RouterStatusSchema, RouterTransitionSchema } from '../api/router-schemas.ts';
 import { type Milliseconds, seconds } from '../base/units.ts';
 import { PulseLineInvalid, PulseUnreachable } from './errors.ts';
@@ -14,6 +15,13 @@ const check = Compile(Type.Union([
   Type.Object({ kind: Type.Literal('hello'), pulse: Type.String({ minLength: 1, maxLength: 64 }), pid: Type.Integer({ minimum: 1 }), version: Type.String() }),
   Type.Object({ kind: Type.Literal('status'), routers: Type.Record(Type.String(), RouterStatusSchema) }),
   Type.Object({ kind: Type.Literal('transition'), transition: RouterTransitionSchema }),
+  Type.Object({
+    kind: Type.Literal('sessions'), sessions: Type.Record(Type.String(), BfdStatusSchema), drops: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
+    opinions: Type.Array(PeerOpinionSchema),
+  }),
+  // A pulse takes any name: what names there are is the server's to say.
+  Type.Object({ kind: Type.Literal('session-transition'), transition: Type.Object({ ...BfdTransitionSchema.properties, session: Type.String() }) }),
+  Type.Object({ kind: Type.Literal('refused-session'), session: Type.String(), reason: Type.String() }),
   Type.Object({ kind: Type.Literal('refused'), router: Type.String(), reason: Type.String() }),
 ]));
 
@@ -90,6 +98,8 @@ export function connectPulse(socketPath: string, within: Milliseconds = seconds(
   });
 }
 
-const KINDS: ReadonlySet<unknown> = new Set(['hello', 'status', 'transition', 'refused'] satisfies PulseMessage['kind'][]);
+const KINDS: ReadonlySet<unknown> = new Set([
+  'hello', 'status', 'transition', 'sessions', 'session-transition', 'refused-session', 'refused',
+] satisfies PulseMessage['kind'][]);
 const isUnknownKind = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && 'kind' in value && typeof value.kind === 'string' && !KINDS.has(value.kind);

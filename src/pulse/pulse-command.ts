@@ -1,7 +1,9 @@
 /** Reads what an agent tells a pulse. By hand: a pulse carries no schema compiler. */
 import type { RouterPlan, Track } from '../model/virtual-router.ts';
 import { PulseLineInvalid } from './errors.ts';
+import { type Test, faultOf, isBoolean, isRecord, isSpan, isText, listOf, oneOf, optional, shape, within } from './json-tests.ts';
 import type { PulseCommand } from './pulse-protocol.ts';
+import { faultOfSession, readSessionsCommand } from './session-command.ts';
 
 /** A plan with something in it that this pulse does not know: an agent of another version told it. */
 export interface UnreadPlan {
@@ -20,8 +22,12 @@ export function decodeCommand(value: unknown): ReadCommand {
     case 'routers': {
       const { routers } = value;
       if (!Array.isArray(routers)) throw new PulseLineInvalid('routers without a list');
-      const bad = routers.filter((plan) => !isPlan(plan)).map(unread);
+      const bad = routers.filter((plan) => !isPlan(plan)).map((plan) => unread(plan, faultOfPlan));
       return { kind, routers: routers.filter(isPlan), ...(bad.length > 0 && { unread: bad }) };
+    }
+    case 'sessions': {
+      const { command, unread: bad } = readSessionsCommand(value);
+      return { ...command, ...(bad.length > 0 && { unread: bad.map((plan) => unread(plan, faultOfSession)) }) };
     }
     case 'tracks': {
       const { up } = value;
@@ -42,8 +48,8 @@ export function decodeCommand(value: unknown): ReadCommand {
   }
 }
 
-const unread = (value: unknown): UnreadPlan =>
-  ({ name: nameOf(value), reason: `Agent and pulse do not understand each other: ${faultOfPlan(value)}; are both of the same version?` });
+const unread = (value: unknown, faultIn: (value: unknown) => string | undefined): UnreadPlan =>
+  ({ name: nameOf(value), reason: `Agent and pulse do not understand each other: ${faultIn(value)}; are both of the same version?` });
 
 function nameOf(value: unknown): string {
   const name = isRecord(value) ? value['name'] : undefined;
@@ -52,28 +58,13 @@ function nameOf(value: unknown): string {
 
 const isPlan = (value: unknown): value is RouterPlan => faultOfPlan(value) === undefined;
 
-type Test = (value: unknown) => boolean;
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
 const isBooleans = (value: unknown): value is Readonly<Record<string, boolean>> => isRecord(value) && Object.values(value).every(isBoolean);
-const isBoolean: Test = (value) => typeof value === 'boolean';
-const isText: Test = (value) => typeof value === 'string';
-const within = (least: number, most: number): Test => (value) => Number.isInteger(value) && Number(value) >= least && Number(value) <= most;
-const isSpan: Test = (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0;
-const oneOf = (...values: readonly unknown[]): Test => (value) => values.includes(value);
-const optional = (test: Test): Test => (value) => value === undefined || test(value);
-const listOf = (test: Test): Test => (value) => Array.isArray(value) && value.every(test);
-const shape = (fields: Readonly<Record<string, Test>>): Test => (value) => isRecord(value) && faultOf(fields, value) === undefined;
-
-/** The first field that is not as it should be. */
-function faultOf(fields: Readonly<Record<string, Test>>, value: Readonly<Record<string, unknown>>): string | undefined {
-  const wrong = Object.entries(fields).find(([name, test]) => !test(value[name]));
-  return wrong && `${wrong[0]} is ${JSON.stringify(value[wrong[0]])}`;
-}
 
 const weight = optional(within(-253, 253));
 const tracks: Readonly<Record<Track['kind'], Test>> = {
   interface: shape({ interface: isText, weight }),
   route: shape({ route: isText, weight }),
+  bfd: shape({ bfd: isText, weight }),
   process: shape({ process: isText, weight }),
   script: shape({ script: isText, weight }),
 };

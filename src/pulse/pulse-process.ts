@@ -22,11 +22,13 @@ import type { ReadCommand, UnreadPlan } from './pulse-command.ts';
 import type { PulseMessage } from './pulse-protocol.ts';
 import { RouterBinder } from './router-binder.ts';
 import { RouterDriver } from './router-driver.ts';
+import { RouterEffects } from './router-effects.ts';
 import { Garbage, type Heap } from './garbage.ts';
 import { type Arrival } from './segment.ts';
 import { Segments } from './segments.ts';
-import { SendTroubles } from './send-troubles.ts';
+import { Sessions } from './sessions.ts';
 import { TrackWatch } from './track-watch.ts';
+import { Untold } from './untold.ts';
 
 export interface PulseParts {
   readonly ground: PulseGround;
@@ -52,8 +54,6 @@ const PATIENCE = seconds(5);
 /** With nothing due for so long, there is time for what holds this thread up: a socket's end (some 10 ms), a collection (some 20 ms). */
 const QUIET = ms(50);
 
-const isHeard = ({ do: what }: HostEffect): boolean => what === 'send' || what === 'announce' || what === 'verify';
-
 export class PulseProcess {
   /** Resolves when it was told to end and has left every router. */
   readonly ended: Promise<void>;
@@ -62,18 +62,22 @@ export class PulseProcess {
   readonly #deadline: Deadline;
   readonly #segments: Segments;
   readonly #drivers = new Map<string, RouterDriver>();
+  /** BFD's, in the same turns. */
+  readonly #sessions: Sessions;
   readonly #tracks: TrackWatch;
   readonly #rules: AcceptRules;
   readonly #objections: Objections;
   readonly #binder: RouterBinder;
-  readonly #troubles: SendTroubles<RouterDriver>;
+  readonly #effects: RouterEffects;
   /** The ground has changed, and was not looked at since. */
   #news = false;
   readonly #lateness: OwnLateness;
   readonly #account: Account;
   /** What the deadline is armed for, where that cannot wait. */
   #due: number | undefined;
-  /** It stood still until then by its own choice, when nobody waited: no lateness. */
+  /** When it expires. */
+  #armed: number | undefined;
+  /** It stood still until then by its own choice, when nobody waited, or that has been counted: no lateness. */
   #excused = ms(-Infinity);
   readonly #garbage: Garbage | undefined;
   #nextSecond: Milliseconds;
@@ -84,6 +88,7 @@ export class PulseProcess {
   /** Commands are carried out one after the other. */
   #commands: Promise<void> = Promise.resolve();
   #ending: Milliseconds | undefined;
+  #reason = '';
   #resolveEnded: () => void = () => undefined;
   #closed = false;
 
@@ -102,17 +107,25 @@ export class PulseProcess {
     this.#nextSecond = ms(now + SECOND);
     this.#lateness = new OwnLateness(realtime, now);
     const { pulse, pid, version } = parts;
+    const untold = new Untold();
+    this.#sessions = new Sessions({
+      ground, pulse, untold, tell, log, worst: (at) => this.#lateness.worst(at), turned: (session) => this.#tracks.noteSession(session),
+      before: () => this.#noticeLateness(), after: () => this.#sessionsRead(),
+    });
     this.#account = new Account({
-      native: ground.native, hello: { pulse, pid, version }, tell, log, host: this.#host, drivers: this.#drivers, timing: () => this.#lateness.timing(this.#now()),
+      native: ground.native, hello: { pulse, pid, version }, tell, log, untold, host: this.#host, drivers: this.#drivers, timing: () => this.#lateness.timing(this.#now()),
     });
     const shared = { ground, host: this.#host, now: () => this.#now(), carryOut: (effects: readonly HostEffect[]) => this.#carryOut(effects) };
-    this.#tracks = new TrackWatch(ground, this.#host);
+    this.#tracks = new TrackWatch(ground, this.#host, (session) => this.#sessions.isUp(session));
     this.#rules = new AcceptRules(ground);
     this.#objections = new Objections({ ...shared, account: this.#account });
     this.#binder = new RouterBinder({
       ...shared, segments: this.#segments, objections: this.#objections, drivers: this.#drivers, slowly: (act) => this.#slowly(act),
     });
-    this.#troubles = new SendTroubles((driver, errno) => this.#chores.push(() => this.#binder.cannotSend(driver, errno)));
+    this.#effects = new RouterEffects({
+      drivers: this.#drivers, binder: this.#binder, objections: this.#objections, account: this.#account, now: () => this.#now(),
+      worst: (at) => this.#lateness.worst(at), later: (chore) => void this.#chores.push(chore), slowly: (act) => this.#slowly(act),
+    });
     this.#carryOut(this.#host.holdable(this.#lateness.holdable, now));
     this.#ground.onChange((change) => this.#groundChanged(change));
     this.#deadline.onExpired(() => this.#expired());
@@ -121,7 +134,7 @@ export class PulseProcess {
 
   /** What a new listener is told first. */
   greeting(): PulseMessage[] {
-    return this.#account.greeting();
+    return [...this.#account.greeting(), ...this.#sessions.greeting()];
   }
 
   /** Resolves when it is carried out. */
@@ -135,6 +148,7 @@ export class PulseProcess {
     this.#closed = true;
     this.#deadline.close();
     this.#segments.close();
+    this.#sessions.close();
     this.#ground.close();
   }
 
@@ -143,6 +157,11 @@ export class PulseProcess {
     switch (command.kind) {
       case 'routers':
         if (this.#ending === undefined) await this.#configure(command.routers, command.unread);
+        return;
+      case 'sessions':
+        if (this.#ending !== undefined) return;
+        this.#sessions.configure(command, command.unread);
+        this.#sessionsRead();
         return;
       case 'tracks':
         this.#carryOut(this.#tracks.told(command.up, this.#now()));
@@ -176,7 +195,7 @@ export class PulseProcess {
     for (const read of wanted) {
       const driver = this.#drivers.get(read.plan.name);
       if (driver?.read.text !== read.text) touched.add(read.plan.name);
-      if (driver && driver.read.router.identity === read.router.identity && driver.read.text !== read.text) this.#attempt(driver, () => driver.update(read));
+      if (driver && driver.read.router.identity === read.router.identity && driver.read.text !== read.text) this.#effects.attempt(driver, () => driver.update(read));
     }
     this.#carryOut(this.#host.configure(wanted.map(({ router }) => router), this.#now()));
     for (const read of wanted) {
@@ -209,6 +228,7 @@ export class PulseProcess {
   /** Only noted: however many changes come, they are looked at together, in the turn that comes at once. */
   #groundChanged(change: GroundChange): void {
     this.#binder.note(change);
+    this.#sessions.note(change);
     this.#tracks.note(change);
     this.#news = true;
     this.#arm();
@@ -218,6 +238,7 @@ export class PulseProcess {
     if (!this.#news) return;
     this.#news = false;
     this.#binder.settle();
+    this.#sessions.settle();
     this.#carryOut(this.#tracks.read(this.#now()));
   }
 
@@ -228,11 +249,19 @@ export class PulseProcess {
   }
 
   #readable(): void {
+    this.#noticeLateness();
     this.#drain();
     this.#arm();
   }
 
+  /** Sessions may have turned: what tracks them follows at once. */
+  #sessionsRead(): void {
+    this.#carryOut(this.#tracks.read(this.#now()));
+    this.#arm();
+  }
+
   #drain(): void {
+    this.#sessions.drain();
     for (const segment of this.#segments.all()) segment.drain((arrival) => this.#hear(arrival, segment.routers));
   }
 
@@ -252,18 +281,32 @@ export class PulseProcess {
     this.#carryOut(this.#host.heard(driver.name, { from, priority, interval, addresses, at }, this.#now()));
   }
 
+  /** Who slept may be woken by what came in meanwhile: what is overdue by then is late before any of it is read, and moves on. */
+  #noticeLateness(): void {
+    if (this.#due === undefined) return;
+    const now = this.#now();
+    const late = now - Math.max(this.#due, this.#excused);
+    if (late <= 0) return;
+    this.#excused = now;
+    this.#tick(ms(late), now);
+  }
+
   #expired(): void {
     const began = this.#now();
+    this.#armed = undefined;
     if (this.#due !== undefined) this.#tick(ms(Math.max(0, began - Math.max(this.#due, this.#excused))), began);
     this.#due = undefined;
     this.#ground.drain();
     this.#settle();
     this.#drain();
+    this.#sessions.expire(this.#now());
+    this.#carryOut(this.#tracks.read(this.#now()));
     this.#carryOut(this.#host.expire(this.#now()));
-    this.#troubles.retry(this.#now());
+    this.#effects.retry(this.#now());
     if (this.#now() >= this.#nextSecond) this.#everySecond();
     for (const until = this.#now() + CHORES; this.#chores.length > 0 && this.#now() < until; ) this.#chores.shift()?.();
     if (this.#now() >= this.#account.due) this.#account.tellStatus(this.#now());
+    if (this.#now() >= this.#sessions.due) this.#sessions.tell(this.#now());
     if (this.#isQuiet()) this.#segments.bury();
     if (this.#garbage?.mayCollect(() => this.#isIdle(), this.#now()) === true) this.#excused = this.#now();
     if (this.#ending !== undefined) this.#finish();
@@ -272,14 +315,15 @@ export class PulseProcess {
 
   /** Nobody waits for it: it only listens, or it has spoken just now and speaks again much later. */
   #isIdle(): boolean {
-    return [...this.#drivers.values()].every(({ seated }) => !seated) || this.#isQuiet();
+    return (this.#sessions.idle && [...this.#drivers.values()].every(({ seated }) => !seated)) || this.#isQuiet();
   }
 
   #isQuiet(): boolean {
-    return (this.#host.deadline() ?? Infinity) > this.#now() + QUIET;
+    return Math.min(this.#host.deadline() ?? Infinity, this.#sessions.deadline()) > this.#now() + QUIET;
   }
 
   #tick(late: Milliseconds, now: Milliseconds): void {
+    this.#sessions.late(late, now);
     if (this.#lateness.tick(late, now)) this.#look(now);
   }
 
@@ -292,6 +336,7 @@ export class PulseProcess {
     this.#nextSecond = ms(Math.max(this.#nextSecond + SECOND, now));
     this.#look(now);
     this.#binder.everySecond();
+    this.#sessions.everySecond();
     if (this.#rules.refused) this.#commands = this.#commands.then(() => this.#applyRules());
     for (const driver of this.#drivers.values()) {
       if (driver.seated) this.#slowly(() => this.#renew(driver));
@@ -310,95 +355,12 @@ export class PulseProcess {
     try {
       await driver.binding?.seat.renew();
     } catch (error) {
-      this.#fail(driver, error);
+      this.#effects.fail(driver, error);
     }
   }
 
   #carryOut(effects: readonly HostEffect[]): void {
-    // A sync group takes all before any of it is heard: where one is refused, none is.
-    const together = new Set(effects.flatMap(({ router, do: what }) => (what === 'take' && this.#groupOf(router) !== undefined ? [router] : [])));
-    const refused = new Set<string>();
-    const [first, later]: [HostEffect[], HostEffect[]] = [[], []];
-    for (const effect of effects) (together.has(effect.router) && isHeard(effect) ? later : first).push(effect);
-    for (const effect of [...first, ...later]) {
-      const driver = this.#drivers.get(effect.router);
-      const group = this.#groupOf(effect.router);
-      if (!driver) continue;
-      if (group !== undefined && refused.has(group) && (effect.do === 'take' || isHeard(effect))) driver.hush();
-      else if (!this.#carryOutOne(driver, effect) && group !== undefined) refused.add(group);
-    }
-  }
-
-  #groupOf(router: string): string | undefined {
-    return this.#drivers.get(router)?.read.plan.group;
-  }
-
-  /** False where the ground refused it. */
-  #carryOutOne(driver: RouterDriver, effect: HostEffect): boolean {
-    switch (effect.do) {
-      case 'send':
-        return this.#attempt(driver, () => {
-          const { priority, interval, mac } = effect;
-          this.#troubles.send(driver, () => driver.send(priority, interval, mac), this.#now());
-        });
-      case 'take':
-      case 'readdress':
-        return this.#attempt(driver, () => {
-          driver.take();
-          this.#binder.took(driver);
-        });
-      case 'announce': return this.#attempt(driver, () => driver.announce());
-      case 'verify': return this.#attempt(driver, () => driver.verify());
-      default:
-        this.#carryOutRest(driver, effect);
-        return true;
-    }
-  }
-
-  #carryOutRest(driver: RouterDriver, effect: Exclude<HostEffect, { do: 'send' | 'take' | 'readdress' | 'announce' | 'verify' }>): void {
-    const { name } = driver;
-    switch (effect.do) {
-      case 'release': {
-        this.#troubles.forget(driver);
-        this.#attempt(driver, () => driver.release());
-        const seat = driver.binding?.seat;
-        if (seat?.unsettled === true) this.#slowly(() => seat.settle());
-        return;
-      }
-      case 'transition': return this.#account.record(driver, effect, this.#lateness.worst(this.#now()));
-      case 'duel':
-        this.#account.changed();
-        return this.#account.line(`${name}: two Actives met, the other is ${effect.with}: ${effect.won ? 'this host stays' : 'this host steps back'}`);
-      case 'healed':
-        this.#account.changed();
-        return this.#account.line(`${name}: healed: a neighbour uses this host, after ${effect.after.toFixed(1)} ms`);
-      case 'note':
-        return this.#account.line(`${name}: ${effect.rule}`);
-      case 'gone':
-        this.#binder.unbind(driver);
-        this.#drivers.delete(name);
-        this.#objections.forget(name);
-        this.#account.changed();
-        return;
-      default: unreachable(effect);
-    }
-  }
-
-  /** What the ground refuses is the router's fault, never the pulse's end. */
-  #attempt(driver: RouterDriver, act: () => void): boolean {
-    try {
-      act();
-      return true;
-    } catch (error) {
-      this.#fail(driver, error);
-      return false;
-    }
-  }
-
-  #fail(driver: RouterDriver, error: unknown): void {
-    if (!(error instanceof GodwitError)) throw error;
-    // Not from within the effects of the machine that is told.
-    this.#chores.push(() => this.#binder.refused(driver, 'seat', formatError(error)));
+    this.#effects.carryOut(effects);
   }
 
   /** Off this thread; the ground does what is urgent first. */
@@ -418,6 +380,7 @@ export class PulseProcess {
   #end(reason: string): void {
     if (this.#ending !== undefined) return;
     this.#account.line(`ends: ${reason}`);
+    this.#reason = reason;
     const now = this.#now();
     this.#ending = ms(now + PATIENCE);
     this.#carryOut(this.#host.configure([], now));
@@ -435,6 +398,9 @@ export class PulseProcess {
     this.#closed = true;
     this.#deadline.close();
     this.#account.tellStatus(this.#now());
+    // After the routers: who takes their place hears of it first.
+    this.#sessions.end(this.#reason);
+    this.#sessions.close();
     const finish = async (): Promise<void> => {
       await Promise.all(this.#slow);
       this.#segments.close();
@@ -452,10 +418,13 @@ export class PulseProcess {
   /** For the earliest of all that waits. What can wait does not count as late. */
   #arm(at?: Milliseconds): void {
     if (this.#closed) return;
-    const protocol = Math.min(this.#host.deadline() ?? Infinity, this.#nextSecond, this.#ending ?? Infinity);
+    const protocol = Math.min(this.#host.deadline() ?? Infinity, this.#sessions.deadline(), this.#nextSecond, this.#ending ?? Infinity);
     this.#due = protocol;
-    const other = this.#chores.length > 0 || this.#news ? this.#now() : Math.min(this.#account.due, this.#troubles.due);
+    const other = this.#chores.length > 0 || this.#news ? this.#now() : Math.min(this.#account.due, this.#sessions.due, this.#effects.due);
     if (Math.min(other, at ?? Infinity) < protocol) this.#due = undefined;
-    this.#deadline.arm(Math.min(protocol, other, at ?? Infinity));
+    const earliest = Math.min(protocol, other, at ?? Infinity);
+    // Most of what comes in changes nothing about it, and arming costs as much as receiving.
+    if (earliest !== this.#armed) this.#deadline.arm(earliest);
+    this.#armed = earliest;
   }
 }

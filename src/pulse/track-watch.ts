@@ -4,7 +4,7 @@ import type { Track } from '../model/virtual-router.ts';
 import { type HostEffect, type VrrpHost, trackKey } from '../protocol/vrrp-host.ts';
 import { parseIpPrefix, prefixText } from '../wire/ip-prefix.ts';
 import type { GroundChange, PulseGround } from './ground.ts';
-import { isUp } from './tracking.ts';
+import { type SessionState, isUp } from './tracking.ts';
 
 interface Watched {
   readonly track: Track;
@@ -15,15 +15,17 @@ interface Watched {
 export class TrackWatch {
   readonly #ground: PulseGround;
   readonly #host: VrrpHost;
+  readonly #isSessionUp: SessionState;
   #watched: ReadonlyMap<string, Watched> = new Map();
   /** To be looked at; `true` where the news said it already: a table of routes takes some ms to read, and must not be read for each. */
   readonly #stale = new Map<string, true | 'look'>();
   /** What the agent looks at, as it last said. */
   readonly #told = new Set<string>();
 
-  constructor(ground: PulseGround, host: VrrpHost) {
+  constructor(ground: PulseGround, host: VrrpHost, isSessionUp: SessionState) {
     this.#ground = ground;
     this.#host = host;
+    this.#isSessionUp = isSessionUp;
   }
 
   /** Instead of what was watched. */
@@ -52,14 +54,21 @@ export class TrackWatch {
     }
   }
 
+  /** A BFD session came Up, or is so no longer, or is there no more. */
+  noteSession(bfd: string): void {
+    const key = trackKey({ kind: 'bfd', bfd });
+    if (this.#watched.has(key)) this.#stale.set(key, 'look');
+  }
+
   /** What has become of all that was noted. */
   read(now: Milliseconds): HostEffect[] {
     const stale = [...this.#stale];
     this.#stale.clear();
     return stale.flatMap(([key, known]) => {
       const track = this.#watched.get(key)?.track;
-      const up = track && (known === true || isUp(track, this.#ground));
-      return up === undefined ? [] : this.#host.track(key, up, now);
+      const up = track && (known === true || isUp(track, this.#ground, this.#isSessionUp));
+      // The rest is told by the agent; a session that is not there is not known, and counts as up.
+      return up === undefined && track?.kind !== 'bfd' ? [] : this.#host.track(key, up, now);
     });
   }
 

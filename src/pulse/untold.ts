@@ -1,14 +1,15 @@
-/** Transitions that no agent has acknowledged yet, the newest thousand of them. */
+/** Transitions of routers and of BFD sessions that no agent has acknowledged yet, in one count, the newest thousand of them. */
+import type { BfdTransition } from '../model/bfd-session.ts';
 import type { RouterTransition } from '../model/virtual-router.ts';
 
 const MOST = 1000;
 
 export class Untold {
-  #kept: RouterTransition[] = [];
+  #kept: (RouterTransition | BfdTransition)[] = [];
   #sequence = 0;
 
   /** Numbers it and keeps it. */
-  add(transition: Omit<RouterTransition, 'sequence'>): RouterTransition {
+  add<T extends Omit<RouterTransition, 'sequence'> | Omit<BfdTransition, 'sequence'>>(transition: T): T & { readonly sequence: number } {
     const whole = { sequence: ++this.#sequence, ...transition };
     this.#kept.push(whole);
     if (this.#kept.length > MOST) this.#kept.shift();
@@ -20,7 +21,7 @@ export class Untold {
     this.#kept = this.#kept.filter((transition) => transition.sequence > sequence);
   }
 
-  all(): readonly RouterTransition[] {
+  all(): readonly (RouterTransition | BfdTransition)[] {
     return this.#kept;
   }
 }

@@ -116,6 +116,11 @@ export class OutgoingMigration {
     return this.#status.become('pre-switchover', timeout);
   }
 
+  /** From now on, also of a copy that is under way. */
+  async limit(maxBandwidth: BytesPerSecond): Promise<void> {
+    await setParameters(this.qemu, { 'max-bandwidth': maxBandwidth });
+  }
+
   /** Out of `pre-switchover`: sends the rest, and then the devices' state. */
   async continueSwitchover(): Promise<void> {
     await this.qemu.qmp.execute('migrate-continue', { state: 'pre-switchover' });

@@ -7,7 +7,7 @@
  * all, but a TWAMP-Light peer's padding. The list may carry a digest of its own (§4.8): over the packet's sequence number and all TLVs
  * before it; only padding may follow it.
  */
-import { ByteReader, ByteWriter, checkField } from './cursor.ts';
+import { ByteWriter, checkField } from './cursor.ts';
 import { sameBytes } from './same-bytes.ts';
 import { EncodeError } from './wire.ts';
 
@@ -104,23 +104,27 @@ interface Found {
 export const isTlvList = (extension: Uint8Array): boolean => ((extension[0] ?? 0) & FLAG.unrecognized) !== 0;
 
 /** The TLVs up to the first malformed one, which is the last. */
-function* walk(extension: Uint8Array): Generator<Found> {
+function walk(extension: Uint8Array): readonly Found[] {
+  if (extension.length === 0) return NONE;
+  const found: Found[] = [];
   for (let at = 0; at < extension.length;) {
     const flags = extension[at] ?? 0;
-    const left = extension.subarray(at);
-    if (left.length < HEADER) {
-      yield { at, flags, type: left[1], value: left.subarray(left.length), end: undefined };
-      return;
+    if (extension.length - at < HEADER) {
+      found.push({ at, flags, type: extension[at + 1], value: extension.subarray(extension.length), end: undefined });
+      return found;
     }
-    const type = left[1] ?? 0;
-    const length = (left[2] ?? 0) << 8 | (left[3] ?? 0);
+    const type = extension[at + 1] ?? 0;
+    const length = (extension[at + 2] ?? 0) << 8 | (extension[at + 3] ?? 0);
     const end = at + HEADER + length;
     const fits = end <= extension.length && (LENGTHS[type] ?? length) === length;
-    yield { at, flags, type, value: left.subarray(HEADER, HEADER + length), end: fits ? end : undefined };
-    if (!fits) return;
+    found.push({ at, flags, type, value: extension.subarray(at + HEADER, Math.min(end, extension.length)), end: fits ? end : undefined });
+    if (!fits) return found;
     at = end;
   }
+  return found;
 }
+
+const NONE: readonly Found[] = [];
 
 /**
  * A probe's list: padding last, and the digest before it if there is one.
@@ -185,18 +189,18 @@ export function truncated(digest: Uint8Array): Uint8Array {
  * Whether the list's digest fits: `false` also when it stands elsewhere than before the padding, when nobody has a key for it, and when
  * `demanded` and missing (§4.8). undefined: there is none.
  */
-function integrity(extension: Uint8Array, sequence: number, digest: StampDigest | undefined, demanded: boolean): boolean | undefined {
+function integrity(
+  found: readonly Found[], extension: Uint8Array, sequence: number, digest: StampDigest | undefined, demanded: boolean,
+): boolean | undefined {
   let good: boolean | undefined;
-  let count = 0;
   let onlyPadding = true;
-  for (const { at, type, value, end } of walk(extension)) {
-    count++;
+  for (const { at, type, value, end } of found) {
     if (end === undefined) continue;
     if (good !== undefined && type !== TYPE.padding) return false;
     if (type === TYPE.hmac) good = digest !== undefined && sameBytes(value, digestOf(digest, sequence, extension.subarray(0, at)));
     onlyPadding &&= type === TYPE.padding;
   }
-  return good ?? (demanded && !(count === 1 && onlyPadding) ? false : undefined);
+  return good ?? (demanded && !(found.length === 1 && onlyPadding) ? false : undefined);
 }
 
 /** What a reflector answers with: the same list, with its flags as they are to be, and the fields filled in that are its own. */
@@ -206,8 +210,8 @@ export function reflectTlvs(
   const out = extension.slice();
   let { dscp } = facts;
   if (!isTlvList(extension)) return { extension: out, dscp };
-  const found = [...walk(extension)];
-  if (integrity(extension, facts.sequence, digest, authenticated) === false) {
+  const found = walk(extension);
+  if (integrity(found, extension, facts.sequence, digest, authenticated) === false) {
     for (const { at } of found) out[at] = FLAG.integrity;
     return { extension: out, dscp };
   }
@@ -223,7 +227,9 @@ export function reflectTlvs(
       const wanted = (value[0] ?? 0) >> 2;
       const refused = !facts.permits(wanted);
       if (!refused) dscp = wanted;
-      own.set([wanted << 2 | facts.dscp >> 4, (facts.dscp & 0xf) << 4 | facts.ecn << 2 | Number(refused), 0, 0]);
+      own[0] = wanted << 2 | facts.dscp >> 4;
+      own[1] = (facts.dscp & 0xf) << 4 | facts.ecn << 2 | Number(refused);
+      own[2] = own[3] = 0;
     } else if (type === TYPE['timestamp-information']) {
       const source = SYNC_SOURCES.indexOf(facts.source);
       own.set([source, METHODS.indexOf(facts.methodIn), source, METHODS.indexOf(facts.methodOut)]);
@@ -240,16 +246,16 @@ export function reflectTlvs(
 export function decodeTlvs(extension: Uint8Array, sequence: number, digest: StampDigest | undefined, authenticated: boolean): StampTlvs {
   const tlvs: StampTlv[] = [];
   const unknown: number[] = [];
-  const found = [...walk(extension)];
+  const found = walk(extension);
   const refused = found.some(({ flags }) => (flags & FLAG.integrity) !== 0);
-  const forged = refused || integrity(extension, sequence, digest, authenticated) === false;
+  const forged = refused || integrity(found, extension, sequence, digest, authenticated) === false;
   if (forged) return { tlvs, unknown, malformed: false, forged };
   for (const { flags, type, value, end } of found) {
     if (end === undefined || (flags & FLAG.malformed) !== 0) return { tlvs, unknown, malformed: true, forged };
     if ((flags & FLAG.unrecognized) !== 0) unknown.push(type ?? 0);
     else if (type === TYPE.padding) tlvs.push({ type: 'padding', length: value.length });
     else if (type === TYPE['class-of-service']) {
-      const bits = new ByteReader(what, value).u16();
+      const bits = (value[0] ?? 0) << 8 | (value[1] ?? 0);
       tlvs.push({ type: 'class-of-service', wanted: bits >> 10, received: bits >> 4 & 63, ecn: bits >> 2 & 3, refused: (bits & 3) !== 0 });
     } else if (type === TYPE['timestamp-information']) {
       const [sourceIn = 0, methodIn = 0, sourceOut = 0, methodOut = 0] = value;

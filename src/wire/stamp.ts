@@ -17,7 +17,7 @@
  * TWAMP-Light (RFC 5357 Appendix I) has the open layout without the zeros: probes from 14 bytes, answers from 41 (RFC 8762 §4.6).
  * Zeros are not looked at (§4.2.1). A § without an RFC is RFC 8762's.
  */
-import { ByteReader, ByteWriter, checkField } from './cursor.ts';
+import { checkField } from './cursor.ts';
 import { sameBytes } from './same-bytes.ts';
 import { type StampDrop, drop } from './stamp-drop.ts';
 import { type ClockError, type StampTimestamp, type TimestampFormat, timestampFromBits } from './stamp-time.ts';
@@ -96,12 +96,13 @@ export function decodeStampProbe(payload: Uint8Array, digest?: StampDigest): Dec
   const layout = layoutOf(digest);
   const fault = faultOf(payload, layout.least.probe, digest);
   if (fault) return fault;
-  const sequence = new ByteReader('STAMP probe', payload).u32();
-  const stamped = stampedAt(payload, layout.timestamp);
+  const view = viewOf(payload);
+  const sequence = view.getUint32(0);
+  const stamped = stampedAt(view, layout.timestamp);
   if (!stamped.timestamp) return drop('timestamp', 'the probe\'s');
   const { timestamp, clock } = stamped;
   // A TWAMP-Light probe may have its padding here.
-  const ssid = payload.length < layout.size ? 0 : viewOf(payload).getUint16(layout.timestamp + TIMESTAMP + 2);
+  const ssid = payload.length < layout.size ? 0 : view.getUint16(layout.timestamp + TIMESTAMP + 2);
   return { kind: 'probe', probe: { sequence, timestamp, clock, ssid }, extension: payload.subarray(layout.size) };
 }
 
@@ -111,9 +112,9 @@ export function decodeStampAnswer(payload: Uint8Array, digest?: StampDigest): De
   const fault = faultOf(payload, layout.least.answer, digest);
   if (fault) return fault;
   const view = viewOf(payload);
-  const { timestamp, clock } = stampedAt(payload, layout.timestamp);
+  const { timestamp, clock } = stampedAt(view, layout.timestamp);
   const received = timestamp && timestampFromBits(view.getBigUint64(layout.received), timestamp.format);
-  const probe = stampedAt(payload, layout.probeTimestamp);
+  const probe = stampedAt(view, layout.probeTimestamp);
   if (!timestamp || !received) return drop('timestamp', 'the answer\'s');
   if (!probe.timestamp) return drop('timestamp', 'the probe\'s');
   return {
@@ -130,26 +131,40 @@ export function decodeStampAnswer(payload: Uint8Array, digest?: StampDigest): De
 /** @param extension what goes behind the base @throws EncodeError when a field is out of its range */
 export function encodeStampProbe(probe: StampProbe, extension: Uint8Array = new Uint8Array(), digest?: StampDigest): Uint8Array {
   const layout = layoutOf(digest);
-  const out = base(layout, probe.sequence, extension);
-  stamp(out, layout.timestamp, probe.timestamp, probe.clock);
-  viewOf(out).setUint16(layout.timestamp + TIMESTAMP + 2, checkField('STAMP probe', 'ssid', probe.ssid, 0xffff));
+  const out = new Uint8Array(layout.size + extension.length);
+  out.set(extension, layout.size);
+  const view = viewOf(out);
+  view.setUint32(0, checkField('STAMP probe', 'sequence', probe.sequence, 0xffff_ffff));
+  stamp(view, layout.timestamp, probe.timestamp, probe.clock);
+  view.setUint16(layout.timestamp + TIMESTAMP + 2, checkField('STAMP probe', 'ssid', probe.ssid, 0xffff));
   return sealed(out, digest);
+}
+
+/**
+ * Makes an open probe that was encoded before the next one of its session: another number, another time, the same clock error and the same
+ * extension. @param view of all of it
+ */
+export function renumberStampProbe(view: DataView, sequence: number, { bits }: StampTimestamp): void {
+  view.setUint32(0, sequence);
+  view.setBigUint64(openLayout.timestamp, bits);
 }
 
 /** @param extension what goes behind the base: as long as the probe's (§4.3) @throws EncodeError when a field is out of its range */
 export function encodeStampAnswer(answer: StampAnswer, extension: Uint8Array = new Uint8Array(), digest?: StampDigest): Uint8Array {
   const layout = layoutOf(digest);
   const { probe } = answer;
-  const out = base(layout, answer.sequence, extension);
+  const out = new Uint8Array(layout.size + extension.length);
+  out.set(extension, layout.size);
   const view = viewOf(out);
+  view.setUint32(0, checkField('STAMP answer', 'sequence', answer.sequence, 0xffff_ffff));
   if (answer.received.format !== answer.timestamp.format) {
     throw new EncodeError('STAMP answer: received and timestamp are of different formats. One error estimate says the format of both.');
   }
-  stamp(out, layout.timestamp, answer.timestamp, answer.clock);
+  stamp(view, layout.timestamp, answer.timestamp, answer.clock);
   view.setUint16(layout.timestamp + TIMESTAMP + 2, checkField('STAMP answer', 'ssid', answer.ssid, 0xffff));
   view.setBigUint64(layout.received, answer.received.bits);
   view.setUint32(layout.probe, checkField('STAMP answer', 'probe.sequence', probe.sequence, 0xffff_ffff));
-  stamp(out, layout.probeTimestamp, probe.timestamp, probe.clock);
+  stamp(view, layout.probeTimestamp, probe.timestamp, probe.clock);
   view.setUint8(layout.ttl, checkField('STAMP answer', 'probeTtl', answer.probeTtl, 0xff));
   return sealed(out, digest);
 }
@@ -169,8 +184,7 @@ interface Stamped {
 }
 
 /** A timestamp and the error estimate behind it, whose Z says its format (RFC 8186 §2.3). */
-function stampedAt(payload: Uint8Array, at: number): Stamped {
-  const view = viewOf(payload);
+function stampedAt(view: DataView, at: number): Stamped {
   const estimate = view.getUint16(at + TIMESTAMP);
   const format: TimestampFormat = (estimate & 0x4000) === 0 ? 'ntp' : 'ptp';
   return {
@@ -179,19 +193,10 @@ function stampedAt(payload: Uint8Array, at: number): Stamped {
   };
 }
 
-function stamp(out: Uint8Array, at: number, { format, bits }: StampTimestamp, { synchronized, scale, multiplier }: ClockError): void {
-  const view = viewOf(out);
+function stamp(view: DataView, at: number, { format, bits }: StampTimestamp, { synchronized, scale, multiplier }: ClockError): void {
   view.setBigUint64(at, bits);
   const high = Number(synchronized) << 7 | Number(format === 'ptp') << 6 | checkField('STAMP error estimate', 'scale', scale, 63);
   view.setUint16(at + TIMESTAMP, high << 8 | checkField('STAMP error estimate', 'multiplier', multiplier, 0xff));
-}
-
-function base({ size }: Layout, sequence: number, extension: Uint8Array): Uint8Array {
-  const writer = new ByteWriter('STAMP packet', size + extension.length);
-  writer.u32('sequence', sequence);
-  writer.bytes(new Uint8Array(size - 4));
-  writer.bytes(extension);
-  return writer.finish();
 }
 
 function sealed(out: Uint8Array, digest: StampDigest | undefined): Uint8Array {

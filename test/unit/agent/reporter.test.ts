@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Reporter, type ServerLink } from '../../../src/agent/reporter.ts';
+import { Reporter, type ReporterParts, type ServerLink } from '../../../src/agent/reporter.ts';
 import type { AgentReport, ReportAnswer, Wanted } from '../../../src/api/agent-protocol.ts';
 import { ApiError } from '../../../src/api/api.ts';
 import { ManualClock, drain } from './manual-clock.ts';
@@ -21,14 +21,14 @@ class Server implements ServerLink {
   readonly reporter: Reporter;
   readonly #running: Promise<void>;
 
-  constructor(fault?: ApiError) {
+  constructor(fault?: ApiError, more: Partial<ReporterParts> = {}) {
     this.fault = fault;
     if (fault) this.answer = () => Promise.reject(fault);
     const say = (level: string) => (fields: object, message: string): void => void this.log.push(`${level} ${'code' in fields ? String(fields.code) : ''} ${message}`);
     this.reporter = new Reporter({
       server: this, clock: this.clock, log: { info: say('info'), warn: say('warn'), error: say('error') }, instance: 'i',
       facts: async () => facts, agent: () => ({ version: '0', instance: 'i', startedAt: 0, cpuTime: 1, residentMemory: 1 }),
-      vms: () => [], moves: () => [], want: (wanted) => this.wants.push(wanted), acknowledged: ({ acknowledged }) => this.acknowledged.push(...acknowledged),
+      vms: () => [], moves: () => [], want: (wanted) => this.wants.push(wanted), acknowledged: ({ acknowledged }) => this.acknowledged.push(...acknowledged), ...more,
     });
     this.#running = this.reporter.run(this.#end.signal);
   }
@@ -118,6 +118,31 @@ test('a report without an answer does not keep the next', async () => {
   server.answer = () => new Promise(() => undefined);
   await server.clock.advance(12_000);
   assert.ok(server.reports.length >= 2);
+  await server.end();
+});
+
+test('what the server cannot read is left out for a while, and the rest told at once: the host lives by it', async () => {
+  const server = new Server(undefined, { monitor: () => ({ turns: [] }) });
+  await server.clock.advance(1500);
+  const fault = (path: string): Promise<never> => Promise.reject(new ApiError(400, 'API_INVALID', 'not as it should be', { faults: [{ document: 0, path, message: 'must be >= 0' }] }));
+  server.answer = () => ('turns' in (server.reports.at(-1)?.report ?? {}) ? fault('/turns/0/at') : Promise.resolve({ acknowledged: [] }));
+  const before = server.reports.length;
+  server.reporter.changed();
+  await drain();
+  assert.deepEqual(server.reports.slice(before).map(({ report }) => 'turns' in report), [true, false]);
+  await server.clock.advance(29_000);
+  assert.ok(server.reports.slice(before + 1).every(({ report }) => !('turns' in report)));
+  assert.ok(server.reports.length >= before + 29, 'once a second');
+  await server.clock.advance(2000);
+  assert.ok(server.reports.some(({ report }, i) => i > before + 2 && 'turns' in report), 'tried again');
+  assert.equal(server.log.filter((line) => line.includes('cannot read a part')).length, 2);
+  // What it cannot do without is another matter.
+  server.answer = () => fault('/host/memory');
+  server.reporter.changed();
+  await server.clock.advance(100);
+  const refused = server.reports.length;
+  await server.clock.advance(29_000);
+  assert.equal(server.reports.length, refused);
   await server.end();
 });
 

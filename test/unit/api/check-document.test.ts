@@ -22,8 +22,8 @@ test('what is no document, and kinds that are no kinds of documents', () => {
     ' a document is a mapping with kind, name and spec, not nothing', ' a document is a mapping with kind, name and spec, not a list',
     ' a document is a mapping with kind, name and spec, not the string "Vm"', ' a document is a mapping with kind, name and spec, not the number 3',
   ]);
-  assert.deepEqual(faults({}), [' kind is missing; add kind: one of Host, Network, Vm, VirtualRouter, Policy']);
-  assert.deepEqual(faults({ kind: 'constructor' }), ['/kind there is no kind "constructor"; name one of Host, Network, Vm, VirtualRouter, Policy']);
+  assert.deepEqual(faults({}), [' kind is missing; add kind: one of Host, Network, Vm, VirtualRouter, BfdSession, Policy']);
+  assert.deepEqual(faults({ kind: 'constructor' }), ['/kind there is no kind "constructor"; name one of Host, Network, Vm, VirtualRouter, BfdSession, Policy']);
   assert.deepEqual(faults({ kind: 'vm' }), ['/kind there is no kind "vm"; did you mean Vm?']);
 });
 
@@ -34,7 +34,7 @@ test('of a union, only what concerns the alternative that was meant', () => {
     '/spec/hosts/h1/track/0/wieght unknown key "wieght"; did you mean weight?',
     '/spec/hosts/h1/track/1/weight 999 is not a whole number from -253 to 253',
     '/spec/hosts/h1/track/1/interval "x" is not a time, like 300ms or 30s',
-    '/spec/hosts/h1/track/2 {} does not say which; add one of interface, route, process, script',
+    '/spec/hosts/h1/track/2 {} does not say which; add one of interface, route, bfd, process, script',
     '/spec/hosts/h1/track/3/proces unknown key "proces"; did you mean process?',
     '/spec/hosts/h1/track/4 "eth1" is not a mapping',
   ]);

@@ -29,6 +29,14 @@ test('asked for and not waited for', async () => {
   assert.deepEqual(api.calls, [['migrate', { vm: 'web-1', to: 'host-b' }]]);
 });
 
+test('without a host the server chooses one, and it is said which', async () => {
+  const api = asked();
+  const { exit, stdout, stderr } = await godwit('migrate web-1', api);
+  assert.deepEqual([exit, stdout], [0, 'migration/web-1-3 created\n']);
+  assert.match(stderr, /^web-1 moves to host-b\nFollow it/);
+  assert.deepEqual(api.calls, [['migrate', { vm: 'web-1' }]]);
+});
+
 test('waited for: progress on stderr, the receipt on stdout', async () => {
   const api = asked(
     migration({ phase: 'plan' }), migration({ phase: 'prepare' }), copying(0), copying(0.4), copying(0.6),

@@ -15,9 +15,10 @@ import { StubApi, StubIo, godwit } from './stub.ts';
 test('mistakes: what is wrong, what to do, exit code 2, and nothing on stdout', async () => {
   const parts: string[] = [];
   for (const words of [
-    'gte vms', 'get vmz', 'get', 'get spaceships', 'get vms -o yml', 'get vms --wach', 'describe vm', 'delete vm', 'get vm/ ', 'get vm/a b', 'migrate web-1', 'get vms a b',
+    'gte vms', 'get vmz', 'get', 'get spaceships', 'get vms -o yml', 'get vms --wach', 'describe vm', 'delete vm', 'get vm/ ', 'get vm/a b', 'migrate', 'get vms a b',
     'apply', 'token create --ttl soon', '--socket /a --server https://b get vms', '--server https://b get vms',
     'config check', 'config chekc a.yaml', 'announce', 'server --listen 7443', 'agent join http://b --token t --address 10.0.0.1', 'agent join https://b --token t --address host-b', 'lab up --hosts 0', 'vm strat a',
+    'get pahts', 'describe path', 'events --since soon', 'events --about pth/a', 'matrix --metric rtd', 'matrix -o wide', 'top --view vms', 'history h1', 'history h1 link/eth0', 'why', 'why host',
   ]) {
     const api = new StubApi();
     const { exit, stdout, stderr, daemons } = await godwit(words, api);
@@ -90,7 +91,9 @@ test('daemons are given what was asked for', async () => {
   assert.deepEqual(await given('init'), ['init', { stateDir, listen: [] }]);
   assert.deepEqual(await given('server --listen :7443 --run-dir /r'), ['server', { stateDir, runDir: '/r', listen: { host: '', port: 7443 } }]);
   assert.deepEqual(await given('server'), ['server', { stateDir, runDir }]);
-  assert.deepEqual(await given('agent --state-dir /s'), ['agent', { stateDir: '/s', runDir, scripts: '/etc/godwit/scripts' }]);
+  assert.deepEqual(await given('agent --state-dir /s'), ['agent', { stateDir: '/s', runDir, scripts: '/etc/godwit/scripts', keys: '/etc/godwit/keys' }]);
+  const metrics = { address: '::1', port: 9442 };
+  assert.deepEqual(await given('agent --metrics [::1]:9442 --keys /k'), ['agent', { stateDir, runDir, scripts: '/etc/godwit/scripts', keys: '/k', metrics }]);
   const join = ['join', { url: 'https://10.0.0.1:7443', token: 't', address: '10.0.0.2', name: 'host-b', peerPort: 7445, stateDir: '/s' }];
   assert.deepEqual(await given('agent join https://10.0.0.1:7443 --token t --address 10.0.0.2 --name host-b --peer-port 7445 --state-dir /s'), join);
   assert.deepEqual(await given('agent --state-dir /s join https://10.0.0.1:7443 --token t --address 10.0.0.2 --name host-b --peer-port 7445'), join);

@@ -4,6 +4,7 @@ import { seconds } from '../../../src/base/units.ts';
 import type { Io } from '../../../src/cli/io.ts';
 import { type World, runProgram } from '../../../src/cli/program.ts';
 import type { ServerLocation } from '../../../src/cli/server-address.ts';
+import type { History, HistoryQuery } from '../../../src/model/history.ts';
 import type { MigrationResource, MigrationSpec } from '../../../src/model/migration.ts';
 import type { Kind } from '../../../src/model/resource.ts';
 import type { VmResource } from '../../../src/model/vm-spec.ts';
@@ -19,6 +20,9 @@ export class StubApi implements Api {
   ends = false;
   onCancel: () => void = () => undefined;
   migration: MigrationResource | undefined;
+  kept: (query: HistoryQuery) => History = ({ series }) => {
+    throw new ApiError(404, 'CONTROL_HISTORY_UNKNOWN', `Nothing was kept of ${series}`);
+  };
 
   constructor(resources: readonly AnyResource[] = []) {
     this.resources = resources;
@@ -42,7 +46,8 @@ export class StubApi implements Api {
 
   async list<K extends Kind>(kind: K, page: Page = {}): Promise<readonly ResourceOf[K][]> {
     this.calls.push(['list', kind, page]);
-    return this.#of(kind).filter((r) => Object.entries(page.labels ?? {}).every(([k, v]) => r.labels?.[k] === v));
+    const found = this.#of(kind).filter((r) => Object.entries(page.labels ?? {}).every(([k, v]) => r.labels?.[k] === v) && (r.kind !== 'Event' || r.spec.at >= (page.since ?? 0)));
+    return page.last === undefined ? found : found.slice(-page.last);
   }
 
   async *watch<K extends Kind>(kind: K, signal: AbortSignal): AsyncGenerator<WatchEvent<K>> {
@@ -86,6 +91,11 @@ export class StubApi implements Api {
   async announce(vm: string): Promise<VmResource> {
     this.calls.push(['announce', vm]);
     return await this.get('Vm', vm);
+  }
+
+  async history(query: HistoryQuery): Promise<History> {
+    this.calls.push(['history', query]);
+    return this.kept(query);
   }
 
   async createToken(ttl: number): Promise<JoinToken> {

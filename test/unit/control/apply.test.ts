@@ -59,7 +59,7 @@ test('all faults are told, each with its place and what to do, and nothing is st
     '2 /spec/nics/3/addresses/0 10.0.0.9 is there twice on network lan: each may be there once',
     '3 /name Vm web-2 is declared twice: document 3 declares it too',
     '4 /kind there is no kind "Vmm"; did you mean Vm?',
-    '5 /kind Migration cannot be declared; take it out, or name one of Host, Network, Vm, VirtualRouter, Policy',
+    '5 /kind Migration cannot be declared; take it out, or name one of Host, Network, Vm, VirtualRouter, BfdSession, Policy',
     '6 /name there is no host host-x: did you mean host-a? a host comes by joining: `godwit token create`, then `godwit agent join` on it',
     '6 /spec/address "here" is no IP address',
     '7 /name there is one policy, and its name is default',

@@ -77,6 +77,13 @@ test('offline: what is not in the files has to be declared already', () => {
   ]);
 });
 
+test('offline: sessions, paths and what hangs on them are checked as far as the files say', async () => {
+  const session = { kind: 'BfdSession', name: 's', spec: { peer: '10.0.0.254', hosts: { 'host-x': {} }, hops: 2 } };
+  const policy = { kind: 'Policy', name: 'default', spec: { paths: { nosuch: {} }, detect: { interval: '0ms' } } };
+  assert.deepEqual(checkOffline([session], 0), [], 'its hosts are not in these files');
+  assert.match((await refused(() => checkOffline([{ ...session, spec: { ...session.spec, echo: '5ms' } }, policy], 0))).join('\n'), /\/spec\/echo [\s\S]*\/spec\/detect\/interval/);
+});
+
 test('unicast: a host whose address is of the other family needs a source', async () => {
   const world = await ControlWorld.open();
   const six = gateway({ unicast: true, addresses: ['fe80::1/64'] });

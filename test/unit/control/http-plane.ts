@@ -1,6 +1,6 @@
 /** A control plane in memory for tests of its HTTP face: revisions, a history that can be forgotten, tokens; nothing is decided. */
 import { ApiError, type Api, type Applied, type Declaration, type Page, type ResourceOf, type WatchEvent } from '../../../src/api/api.ts';
-import type { AgentReport, ReportAnswer, Wanted } from '../../../src/api/agent-protocol.ts';
+import type { AgentReport, HistoryOrder, ReportAnswer, Wanted } from '../../../src/api/agent-protocol.ts';
 import type { ControlPlane } from '../../../src/control/control-plane.ts';
 import type { HostSpec } from '../../../src/model/host.ts';
 import type { MigrationSpec } from '../../../src/model/migration.ts';
@@ -176,6 +176,26 @@ export class PlaneStub implements ControlPlane {
   start: Api['start'] = (name) => this.#noted(`start ${name}`, name);
   stop: Api['stop'] = (name, options) => this.#noted(`stop ${name} ${options?.force ?? false}`, name);
   announce: Api['announce'] = (name) => this.#noted(`announce ${name}`, name);
+  readonly historyTold = new Map<string, Set<(order: HistoryOrder) => unknown>>();
+  readonly historyAnswers: { readonly host: string; readonly id: string; readonly answer: unknown }[] = [];
+
+  onHistory: ControlPlane['onHistory'] = (host, told) => {
+    this.historyTold.set(host, (this.historyTold.get(host) ?? new Set()).add(told));
+    return () => void this.historyTold.get(host)?.delete(told);
+  };
+
+  answerHistory: ControlPlane['answerHistory'] = (host, id, answer) => {
+    this.historyAnswers.push({ host, id, answer });
+  };
+
+  history: Api['history'] = async (query) => {
+    this.calls.push(`history ${JSON.stringify(query)}`);
+    if (this.failWith) throw this.failWith;
+    return { ...query, kind: 'gauge', data: [{ at: query.from, span: 1000, count: 1, value: 2.5, min: 2, max: 3 }] };
+  };
+
+  metrics: ControlPlane['metrics'] = () => [{ type: 'gauge', name: 'godwit_vms', help: 'VMs.', samples: [{ labels: { state: 'a"b' }, value: 2 }] }];
+
   createToken: Api['createToken'] = async (ttl) => ({ token: 'gwt1.x', expiresAt: ttl });
 
   #noted(call: string, name: string): Promise<ResourceOf['Vm']> {

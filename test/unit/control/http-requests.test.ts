@@ -52,7 +52,7 @@ test('the OpenAPI document is 3.1 and names every path and declaration', async (
   for (const path of ['/v1/vms', '/v1/vms/{name}', '/v1/policies/{name}', '/v1/apply', '/v1/check', '/v1/routers', '/v1/vms/{name}/announce', '/v1/migrations/{name}/cancel', '/v1/tokens', '/agent/v1/report', '/agent/v1/wanted', '/agent/v1/join', '/healthz']) {
     assert.ok(paths.includes(path), path);
   }
-  assert.deepEqual(Object.keys((json['components'] as { schemas: object }).schemas).sort(), ['Host', 'Network', 'Policy', 'VirtualRouter', 'Vm']);
+  assert.deepEqual(Object.keys((json['components'] as { schemas: object }).schemas).sort(), ['BfdSession', 'Host', 'Network', 'Policy', 'VirtualRouter', 'Vm']);
 });
 
 test('what is wrong with a request is a 4xx problem with a code, never a 500', async (t) => {

@@ -168,7 +168,7 @@ test('whatever is told again, each transition is stored once, in its order, and 
     let [pulse, sequence, agents] = [1, 0, 1];
     let last: ReturnType<Agent['next']> | undefined;
     const stored = async (): Promise<string[]> =>
-      (await world.plane.list('Event')).flatMap(({ spec }) => (spec.evidence ? [`${spec.evidence.pulse}/${spec.evidence.sequence}`] : []));
+      (await world.plane.list('Event')).flatMap(({ spec }) => (spec.evidence && 'router' in spec.evidence ? [`${spec.evidence.pulse}/${spec.evidence.sequence}`] : []));
     const report = async (lost: boolean): Promise<void> => {
       a.transitions = unseen;
       last = a.next();

@@ -4,7 +4,6 @@ import type { Declaration } from '../../../src/api/api.ts';
 import { type OpenControlPlane, openControlPlane } from '../../../src/control/plane.ts';
 import type { HostStatus } from '../../../src/model/host.ts';
 import type { MigrationStatus } from '../../../src/model/migration.ts';
-import type { RouterTransition } from '../../../src/model/virtual-router.ts';
 import type { VmStatus } from '../../../src/model/vm-spec.ts';
 import { MemoryStore } from '../../../src/store/memory-store.ts';
 import type { Store } from '../../../src/store/store.ts';
@@ -35,7 +34,9 @@ export class Agent {
   vms: VmReport[] = [];
   moves: Told[] = [];
   routers: NonNullable<AgentReport['routers']> | undefined;
-  transitions: readonly RouterTransition[] = [];
+  transitions: NonNullable<AgentReport['transitions']> = [];
+  /** What else it reports, as it is: sessions, opinions, monitor, turns. */
+  detection: Pick<AgentReport, 'sessions' | 'opinions' | 'monitor' | 'turns'> = {};
   addresses: AgentReport['addresses'];
   facts: Partial<Omit<HostStatus, 'state' | 'lastReport'>> = {};
 
@@ -54,6 +55,7 @@ export class Agent {
         bridges: { br0: { mtu: 1500 } }, missingFeatures: [], ...this.facts,
       },
       ...(this.routers ? { routers: structuredClone(this.routers) } : {}), ...(this.addresses ? { addresses: structuredClone(this.addresses) } : {}), transitions: [...this.transitions],
+      ...structuredClone(this.detection),
     };
   }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 const root = join(import.meta.dirname, '../../..');
-const CODE = /'((?:BASE|WIRE|MODEL|NATIVE|HOST|QMP|VM|STORE|API|TRUST|MOVE|PULSE|PROTOCOL|VRRP|BFD|AGENT|CONTROL|CLI|LAB)_[A-Z0-9_]+)'/g;
+const CODE = /'((?:BASE|WIRE|MODEL|NATIVE|HOST|QMP|VM|STORE|API|TRUST|MOVE|PULSE|MONITOR|PROTOCOL|VRRP|BFD|AGENT|CONTROL|CLI|LAB)_[A-Z0-9_]+)'/g;
 
 test('every error code is documented, and every documented one exists', () => {
   const used = globSync('src/**/*.ts', { cwd: root }).flatMap((path) => [...readFileSync(join(root, path), 'utf8').matchAll(CODE)].map((m) => m[1] ?? ''));

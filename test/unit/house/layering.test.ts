@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 const root = join(import.meta.dirname, '../../..');
 /** From the ground up: a room imports only from itself and rooms before it. */
-const rooms = ['base', 'wire', 'protocol', 'model', 'policy', 'native', 'host', 'vm', 'store', 'api', 'trust', 'move', 'pulse', 'agent', 'control', 'cli', 'lab'];
+const rooms = ['base', 'wire', 'protocol', 'model', 'policy', 'native', 'host', 'vm', 'store', 'api', 'trust', 'move', 'pulse', 'monitor', 'agent', 'control', 'cli', 'lab'];
 /** Packages that are pure themselves. */
 const purePackages = new Set(['typebox']);
 const pure = new Set(['base', 'wire', 'protocol', 'model', 'policy']);

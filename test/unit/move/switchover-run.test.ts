@@ -48,7 +48,7 @@ class Ends {
         announce: later('announce'), powerDown: later('power-down'), kill: later('kill'), close: does('close'), lastWords: () => '',
       },
       listen: (listener) => (this.sourceListeners.add(listener), () => this.sourceListeners.delete(listener)),
-      copy: later('copy'), sample: async () => sample(),
+      copy: later('copy'), limit: async (rate) => void this.done.push(`limit ${rate}`), sample: async () => sample(),
       hurry: () => (this.done.push('hurry'), does('calm')), redirect: does('redirect'), endRedirect: does('end-redirect'), redirects: () => false,
       tapsWaiting: () => false, flush: does('flush'), running: async () => !this.stands,
       stop: async () => {
@@ -138,6 +138,14 @@ test('a move: each thing in its order, the permit written down before it is give
   assert.deepEqual([ends.sourceListeners.size, ends.destinationListeners.size], [0, 0]);
   assert.deepEqual([...new Set(ends.progress.map(({ phase }) => phase))], ends.phases());
   assert.ok(ends.progress.every(({ reason }) => reason === undefined));
+});
+
+test('the copy is limited anew while it copies, and left alone from then on', async () => {
+  const ends: Ends = new Ends({ source: { copy: async () => assert.equal(await ends.run.limit(bytesPerSecond(5e6)), true) } });
+  assert.deepEqual(await ends.run.move(), { phase: 'done' });
+  assert.equal(ends.count('limit 5000000'), 1);
+  assert.equal(await ends.run.limit(bytesPerSecond(6e6)), false);
+  assert.equal(ends.count('limit 6000000'), 0);
 });
 
 test('what cannot be announced does not end the drain', async () => {

@@ -13,6 +13,13 @@ test('the most room wins; among equals the first by name', () => {
   assert.deepEqual(place(wish, [host('b'), host('c', { freeMemory: mib(1001) })]), { host: 'c' });
 });
 
+test('one to be avoided is taken only when there is no other, whatever room it has', () => {
+  const sick = host('a', { freeMemory: mib(9000), avoid: 'its path is sick' });
+  assert.deepEqual(place(wish, [sick, host('b')]), { host: 'b' });
+  assert.deepEqual(place(wish, [sick, host('b', { freeMemory: mib(10) })]), { host: 'a' });
+  assert.deepEqual(place({ ...wish, host: 'a' }, [sick, host('b')]), { host: 'a' });
+});
+
 test('each host that cannot take it is named with its reason', () => {
   const hosts = [
     host('a', { unready: 'is silent' }), host('b', { accelerators: ['tcg'] }), host('c', { bridges: {} }), host('d', { bridges: { br0: { mtu: 1400 } } }), host('e', { freeMemory: mib(10) }),

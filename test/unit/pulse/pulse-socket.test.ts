@@ -14,6 +14,7 @@ import type { PulseCommand, PulseMessage } from '../../../src/pulse/pulse-protoc
 import { type PulseServer, servePulse } from '../../../src/pulse/pulse-server.ts';
 import { Untold } from '../../../src/pulse/untold.ts';
 import { plan } from './memory-pulses.ts';
+import { detector, session } from './memory-sessions.ts';
 
 interface Served {
   readonly socketPath: string;
@@ -104,10 +105,33 @@ test('where nobody answers, or says something else first, there is no pulse', as
   await served(({ socketPath }) => assert.rejects(connectPulse(socketPath), PulseUnreachable), [{ kind: 'refused', router: 'r', reason: '' }]);
 });
 
+const sessions = { kind: 'sessions', sessions: [session('s', '192.0.2.2', { echo: 50, watches: { host: 'h', path: 'main' } })], keys: { k: 'AA==' }, detector } as const;
+
+test('a plan of a session that cannot be read is no matter of the others', () => {
+  assert.deepEqual(decodeCommand(sessions), sessions);
+  const [good] = sessions.sessions;
+  for (const [bad, words] of [
+    [{ ...good, name: 'two', way: { hops: 'single' } }, /way is {"hops":"single"}/], [{ ...good, name: 'two', multiplier: 0 }, /multiplier is 0/],
+    [{ ...good, name: 'two', authentication: { type: 'md5', keys: [] } }, /authentication is/],
+  ] as const) {
+    const { unread, ...rest } = decodeCommand({ ...sessions, sessions: [bad, good] });
+    assert.deepEqual(rest, sessions);
+    assert.equal(unread?.[0]?.name, 'two');
+    assert.match(unread?.[0]?.reason ?? '', words);
+  }
+  for (const change of [{ sessions: 1 }, { keys: { k: 1 } }, { detector: {} }, { detector: { ...detector, falseAlarmsPerDay: 0 } }]) {
+    assert.throws(() => decodeCommand({ ...sessions, ...change }), PulseLineInvalid);
+  }
+});
+
 test('any value is a command or PulseLineInvalid', () => {
   const near = fc.oneof(
     fc.jsonValue(),
-    fc.record({ kind: fc.constantFrom('routers', 'tracks', 'seen', 'end'), routers: fc.jsonValue(), up: fc.jsonValue(), sequence: fc.jsonValue(), reason: fc.jsonValue() }, { requiredKeys: ['kind'] }),
+    fc.record({
+      kind: fc.constantFrom('routers', 'sessions', 'tracks', 'seen', 'end'), routers: fc.jsonValue(), up: fc.jsonValue(), sequence: fc.jsonValue(), reason: fc.jsonValue(),
+      sessions: fc.jsonValue(), keys: fc.jsonValue(), detector: fc.jsonValue(),
+    }, { requiredKeys: ['kind'] }),
+    fc.tuple(fc.constantFrom(...Object.keys(session('s', ''))), fc.jsonValue()).map(([key, value]) => ({ ...sessions, sessions: [{ ...session('s', ''), [key]: value }] })),
     fc.tuple(fc.constantFrom(...Object.keys(plan('r'))), fc.jsonValue()).map(([key, value]) => ({ kind: 'routers', routers: [{ ...plan('r'), [key]: value }] })),
   );
   fc.assert(fc.property(near, (value) => {
