@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds what the lab boots and measures with: .cache/lab/guest/{vmlinuz,initrd.gz,cmdline,godwit-guest,godwit-probe,godwit-flow}.
+# Builds what the lab boots and measures with: .cache/lab/guest/{vmlinuz,initrd.gz,cmdline,godwit-guest,godwit-probe,godwit-flow,godwit-emulate}.
 # Takes the guest kernel as tools/setup.sh unpacked it in .cache/lab/kernel. Does nothing when nothing changed since the last build.
 set -eu
 cd "$(dirname "$0")/.."
@@ -31,6 +31,7 @@ compile -static -pthread -o "$work/godwit-guest" "$source/guest.c" "$source/serv
 compile -static -o "$work/godwit-probe" "$source/probe.c" "$source/probe-tcp.c" "$source/client.c" $shared
 # shellcheck disable=SC2086
 compile -static -o "$work/godwit-flow" "$source/flow.c" "$source/client.c" $shared
+compile -static -o "$work/godwit-emulate" "$source/emulate.c" "$source/loop.c" -lm
 
 # Each needs those before it.
 modules='virtio/virtio_ring virtio/virtio virtio/virtio_pci_modern_dev virtio/virtio_pci_legacy_dev virtio/virtio_pci
@@ -60,6 +61,6 @@ cp "$vmlinuz" "$work/vmlinuz"
 echo 'console=ttyS0 quiet mitigations=off tsc=reliable' > "$work/cmdline"
 
 # Renamed into place: a QEMU or a prober that is starting sees the old file or the new one, never half of one.
-for file in vmlinuz initrd.gz cmdline godwit-guest godwit-probe godwit-flow; do mv "$work/$file" "$out/$file"; done
+for file in vmlinuz initrd.gz cmdline godwit-guest godwit-probe godwit-flow godwit-emulate; do mv "$work/$file" "$out/$file"; done
 echo "$inputs" > "$out/inputs"
 echo "built the lab's guest image: $out"

@@ -45,12 +45,23 @@ export class LabCluster {
           '--address', String(host.address), '--state-dir', cluster.stateDir(host.name));
         cluster.startAgent(host.name);
       }
+      await cluster.#declarePaths();
       await cluster.until('all hosts are ready', async () => (await cluster.api.list('Host')).filter(({ status }) => status?.state === 'ready').length === cluster.lab.hosts.length);
       return cluster;
     } catch (error) {
       await cluster.close();
       throw error;
     }
+  }
+
+  /** The hosts' further ways to each other. */
+  async #declarePaths(): Promise<void> {
+    const more = this.lab.hosts.filter(({ paths }) => Object.keys(paths).length > 0);
+    if (more.length === 0) return;
+    const known = new Map((await this.api.list('Host')).map(({ name, spec }) => [name, spec]));
+    await this.api.apply(more.map(({ name, paths, address }) => ({
+      kind: 'Host', name, spec: { ...(known.get(name) ?? { address: String(address) }), paths: Object.fromEntries(Object.entries(paths).map(([path, own]) => [path, String(own)])) },
+    })));
   }
 
   get #server(): LabHost {
@@ -75,6 +86,10 @@ export class LabCluster {
     return join(this.lab.directory, host, 'scripts');
   }
 
+  keysDir(host: string): string {
+    return join(this.lab.directory, host, 'keys');
+  }
+
   log(who: string): string {
     return join(this.lab.directory, `${who}.log`);
   }
@@ -92,7 +107,7 @@ export class LabCluster {
   }
 
   startAgent(host: string): void {
-    this.#start(`agent ${host}`, this.#host(host), 'agent', '--state-dir', this.stateDir(host), '--run-dir', this.runDir(host), '--scripts', this.scriptsDir(host));
+    this.#start(`agent ${host}`, this.#host(host), 'agent', '--state-dir', this.stateDir(host), '--run-dir', this.runDir(host), '--scripts', this.scriptsDir(host), '--keys', this.keysDir(host));
   }
 
   /** SIGKILL unless told otherwise; resolves when it is gone. */

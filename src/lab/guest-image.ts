@@ -13,6 +13,7 @@ import { type Network, labAddresses } from './topology.ts';
 const directory = process.env['GODWIT_GUEST_DIR'] ?? join(import.meta.dirname, '../../.cache/lab/guest');
 export const PROBE = join(directory, 'godwit-probe');
 export const FLOW = join(directory, 'godwit-flow');
+export const EMULATE = join(directory, 'godwit-emulate');
 
 export interface LabVmOptions {
   readonly name: string;

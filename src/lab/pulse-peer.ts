@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ms } from '../base/units.ts';
+import type { BfdSessionPlan, BfdStatus, BfdTransition } from '../model/bfd-session.ts';
 import type { RouterPlan, RouterStatus, RouterTransition } from '../model/virtual-router.ts';
 import type { PulseMessage } from '../pulse/pulse-protocol.ts';
 import { type RunningPulse, startPulse } from '../pulse/pulse-spawn.ts';
@@ -16,11 +17,16 @@ export interface PulsePeerOptions {
 /** No right to be real-time, nor to be nicer to itself than others are. */
 const ORDINARY = ['prlimit', '--rtprio=0:0', '--nice=0:0', 'setpriv', '--bounding-set=-sys_nice'];
 
+/** What a policy without words about it has. */
+const DETECTOR = { falseAlarmsPerDay: 0.01, floor: 150, ceiling: 5000 } as const;
+
 export class PulsePeer implements VrrpPeer {
   readonly program = 'godwit';
   readonly transitions: RouterTransition[] = [];
+  readonly sessionTransitions: BfdTransition[] = [];
   readonly #pulse: RunningPulse;
   #status: Readonly<Record<string, RouterStatus>> = {};
+  #sessions: Readonly<Record<string, BfdStatus>> = {};
   #refusals: string[] = [];
   readonly #waiting = new Set<() => void>();
 
@@ -39,13 +45,27 @@ export class PulsePeer implements VrrpPeer {
     return peer;
   }
 
+  get pid(): number {
+    return this.#pulse.pid;
+  }
+
   get status(): Readonly<Record<string, RouterStatus>> {
     return this.#status;
+  }
+
+  get sessions(): Readonly<Record<string, BfdStatus>> {
+    return this.#sessions;
   }
 
   async configure(plans: readonly RouterPlan[]): Promise<void> {
     this.#pulse.client.send({ kind: 'routers', routers: plans });
     await this.until('a status of each router', () => plans.every(({ name }) => this.#status[name] !== undefined));
+  }
+
+  /** All BFD sessions it is to have; resolves when every one has a status. `keys`: by file name, base64. */
+  async configureSessions(sessions: readonly BfdSessionPlan[], keys: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.#pulse.client.send({ kind: 'sessions', sessions, keys, detector: DETECTOR });
+    await this.until('a status of each session', () => sessions.every(({ name }) => this.#sessions[name] !== undefined));
   }
 
   /** Resolves when it has said so. */
@@ -66,7 +86,7 @@ export class PulsePeer implements VrrpPeer {
       };
       const timer = setTimeout(() => {
         end();
-        reject(new Error(`Within ${patience} ms: ${what}; the pulse says ${JSON.stringify(this.#status)}`));
+        reject(new Error(`Within ${patience} ms: ${what}; the pulse says ${JSON.stringify({ ...this.#status, ...this.#sessions })}`));
       }, patience);
       this.#waiting.add(look);
       look();
@@ -101,6 +121,9 @@ export class PulsePeer implements VrrpPeer {
   #hear(message: PulseMessage): void {
     if (message.kind === 'status') this.#status = message.routers;
     if (message.kind === 'transition') this.transitions.push(message.transition);
+    if (message.kind === 'sessions') this.#sessions = message.sessions;
+    if (message.kind === 'session-transition') this.sessionTransitions.push(message.transition);
+    if (message.kind === 'refused-session') this.#refusals.push(`${message.session}: ${message.reason}`);
     if (message.kind === 'refused') this.#refusals.push(`${message.router}: ${message.reason}`);
     for (const look of this.#waiting) look();
   }

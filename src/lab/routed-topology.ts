@@ -39,7 +39,7 @@ export class RoutedLab {
         const name = `h${i + 1}`;
         const host = this.#namespaces.host(name);
         this.#cable(host, i + 1);
-        return { name, host, address: parseIpAddress(routedAddresses(i + 1).v4), namespace: this.#namespaces.of(name) };
+        return { name, host, address: parseIpAddress(routedAddresses(i + 1).v4), namespace: this.#namespaces.of(name), paths: {} };
       });
       this.client = this.#namespaces.host('client');
       this.#cable(this.client, CLIENT_NET);

@@ -2,8 +2,8 @@
  * lab/: a whole cluster on one machine: network namespaces for hosts, switch and client, real taps, real QEMU, real kernel.
  *
  *   client ── switch ═╦═ h1      one bridge in the switch per network (`a`, `b`), one uplink per host and network;
- *                     ╠═ h2      a network `m` between the hosts alone, for migration and tunnels.
- *                     ╚═ h3
+ *                     ╠═ h2      a network `m` between the hosts alone, for migration and tunnels; on demand
+ *                     ╚═ h3      a second one, `n`: the hosts' path `second`.
  *
  * Everything is in namespaces named `gwl-<pid>-<n>-…`, which `close` removes; `sweep` removes those of dead processes.
  */
@@ -23,6 +23,8 @@ export interface LabOptions {
   readonly networks: readonly Network[];
   /** Of the migration network, bytes: 1500 makes tunnels of 1500-byte VM networks fragment, as on most sites. */
   readonly migrationMtu?: number;
+  /** The hosts have a second path to each other, which the server has not. */
+  readonly secondPath?: boolean;
   /** One more namespace, on the migration network alone. */
   readonly server?: boolean;
   /** Instead of this process's number in its names: such a lab is nobody's orphan, and stays until it is ended by its name. */
@@ -35,7 +37,12 @@ export interface LabHost {
   /** On the migration network. */
   readonly address: IpAddress;
   readonly namespace: string;
+  /** Its addresses on further paths, by name (model/host.ts). */
+  readonly paths: Readonly<Record<string, IpAddress>>;
 }
+
+/** Of `LabOptions.secondPath`. */
+export const SECOND_PATH = 'second';
 
 const PREFIX = 'gwl';
 const networkNumber: Readonly<Record<Network, number>> = { a: 77, b: 78 };
@@ -68,17 +75,17 @@ export class Lab {
     if (options.name === undefined) this.directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
     else mkdirSync((this.directory = join(tmpdir(), prefix)), { mode: 0o700 });
     try {
-      const networkBridge = (network: Network | 'm'): string => `br-${network}`;
-      const networks: readonly (Network | 'm')[] = [...options.networks, 'm'];
+      const networkBridge = (network: Network | 'm' | 'n'): string => `br-${network}`;
+      const networks: readonly (Network | 'm' | 'n')[] = [...options.networks, 'm', ...(options.secondPath ? ['n' as const] : [])];
       this.switchNamespace = own.of('sw');
       const sw = own.host('sw');
       this.switch = sw;
       for (const network of networks) up(sw, networkBridge(network), 'bridge');
-      const cable = (to: Host, name: string, network: Network | 'm', mtu: number): void => {
+      const cable = (to: Host, name: string, network: Network | 'm' | 'n', mtu: number): void => {
         const port = `${network}-${to.name}`;
         sw.links.createVeth({ name: port, netns: sw.netns, mtu }, { name, netns: to.netns, mtu });
         sw.links.set(sw.links.get(port).index, { master: sw.links.get(networkBridge(network)).index, up: true, noIpv6Address: true });
-        to.links.set(to.links.get(name).index, { up: true, noIpv6Address: network !== 'm' && to.name !== 'client' });
+        to.links.set(to.links.get(name).index, { up: true, noIpv6Address: network !== 'm' && network !== 'n' && to.name !== 'client' });
       };
 
       this.hosts = Array.from({ length: options.hosts }, (_, i) => {
@@ -92,7 +99,11 @@ export class Lab {
         cable(host, 'mig', 'm', options.migrationMtu ?? 1500);
         const address = parseIpAddress(`10.79.0.${i + 1}`);
         host.addresses.add(host.links.get('mig').index, address, 24);
-        return { name, host, address, namespace: own.of(name) };
+        if (!options.secondPath) return { name, host, address, namespace: own.of(name), paths: {} };
+        cable(host, 'mig2', 'n', options.migrationMtu ?? 1500);
+        const second = parseIpAddress(`10.80.0.${i + 1}`);
+        host.addresses.add(host.links.get('mig2').index, second, 24);
+        return { name, host, address, namespace: own.of(name), paths: { [SECOND_PATH]: second } };
       });
 
       if (options.server) {
@@ -100,7 +111,7 @@ export class Lab {
         cable(host, 'mig', 'm', options.migrationMtu ?? 1500);
         const address = parseIpAddress('10.79.0.250');
         host.addresses.add(host.links.get('mig').index, address, 24);
-        this.server = { name: 'server', host, address, namespace: own.of('server') };
+        this.server = { name: 'server', host, address, namespace: own.of('server'), paths: {} };
       }
 
       this.clientNamespace = own.of('client');

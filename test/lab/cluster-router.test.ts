@@ -78,7 +78,7 @@ interface Told {
 }
 
 const told = async (): Promise<Told[]> =>
-  (await cluster().api.list('Event')).flatMap(({ spec: { host, evidence } }) => (evidence ? [{ host, transition: evidence }] : []));
+  (await cluster().api.list('Event')).flatMap(({ spec: { host, evidence } }) => (evidence && 'router' in evidence ? [{ host, transition: evidence }] : []));
 
 /** All that was told so far, once it says the same as the kernels. */
 async function settled(active: string): Promise<Told[]> {

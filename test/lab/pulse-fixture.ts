@@ -12,6 +12,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Host } from '../../src/host/host.ts';
+import type { BfdStatus, BfdTransition } from '../../src/model/bfd-session.ts';
+import type { PeerOpinion } from '../../src/protocol/failure-detector.ts';
 import type { RouterPlan, RouterStatus, RouterTransition } from '../../src/model/virtual-router.ts';
 import type { PacketSocket } from '../../src/native/native.ts';
 import type { PulseMessage } from '../../src/pulse/pulse-protocol.ts';
@@ -38,6 +40,10 @@ export class LabPulse {
   readonly transitions: RouterTransition[] = [];
   readonly refusals: string[] = [];
   routers: Readonly<Record<string, RouterStatus>> = {};
+  readonly sessionTransitions: BfdTransition[] = [];
+  readonly sessionRefusals: string[] = [];
+  sessions: Readonly<Record<string, BfdStatus>> = {};
+  opinions: readonly PeerOpinion[] = [];
   running: RunningPulse | undefined;
   readonly #heard = new EventEmitter();
 
@@ -98,6 +104,9 @@ export class LabPulse {
   #hear(message: PulseMessage): void {
     if (message.kind === 'status') this.routers = message.routers;
     else if (message.kind === 'transition') this.transitions.push(message.transition);
+    else if (message.kind === 'sessions') [this.sessions, this.opinions] = [message.sessions, message.opinions];
+    else if (message.kind === 'session-transition') this.sessionTransitions.push(message.transition);
+    else if (message.kind === 'refused-session') this.sessionRefusals.push(`${message.session}: ${message.reason}`);
     else if (message.kind === 'refused') this.refusals.push(`${message.router}: ${message.reason}`);
     this.#heard.emit('message');
   }
