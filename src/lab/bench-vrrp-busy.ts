@@ -7,6 +7,7 @@ import type { Target } from './bench-result.ts';
 import { type By, PROGRAMS, Pair, type Takeover } from './bench-vrrp-pair.ts';
 import { largest, median } from './statistics.ts';
 import type { WireAdvert } from './vrrp-advert.ts';
+import { STILL_WANTED } from './vrrp-watch.ts';
 
 const INTERVAL = 10;
 const LOOPS = 4;
@@ -30,7 +31,7 @@ export async function busy(native: Native, deaths: number, say: (line: string) =
     for (const by of PROGRAMS) {
       for (const realtime of [true, false]) sides.push({ by, realtime, pair: await Pair.open(native, { by, realtime, interval: INTERVAL, virtualMac: true }) });
     }
-    for (const { pair } of sides) pair.watch.forget();
+    for (const { pair } of sides) pair.watch.forget(STILL_WANTED);
     const from = Date.now();
     for (let i = 0; i < LOOPS; i++) loops.push(spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }));
     await pause(SOAK);

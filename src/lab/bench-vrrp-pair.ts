@@ -9,6 +9,7 @@ import { type WireAdvert, downInterval } from './vrrp-advert.ts';
 import { GATEWAY, type LabRouter, VrrpLab } from './vrrp-lab.ts';
 import { type VrrpPeer, labPlan } from './vrrp-peer.ts';
 import type { VrrpWatch } from './vrrp-watch.ts';
+import { STILL_WANTED } from './vrrp-watch.ts';
 
 export type By = 'keepalived' | 'godwit';
 export const PROGRAMS: readonly By[] = ['keepalived', 'godwit'];
@@ -94,7 +95,7 @@ export class Pair {
 
   async takeover(fault: Fault): Promise<Takeover> {
     await this.ready();
-    this.watch.forget();
+    this.watch.forget(STILL_WANTED);
     // After an episode with two Actives, a program may have left the server with the wrong one.
     this.lab.forgetNeighbours();
     const flow = await this.lab.flow();

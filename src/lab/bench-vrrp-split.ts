@@ -7,6 +7,7 @@ import type { Native } from '../native/native.ts';
 import type { Part } from './bench-cluster.ts';
 import { type By, PROGRAMS, Pair } from './bench-vrrp-pair.ts';
 import { largest, median } from './statistics.ts';
+import { STILL_WANTED } from './vrrp-watch.ts';
 
 const INTERVAL = 100;
 /** After the other became Active, and after the split has healed, ms. */
@@ -62,7 +63,7 @@ export async function splits(native: Native, count: number, say: (line: string) 
 /** r1 is cut off until r2 is Active as well; resolves to the largest gap after the healing. */
 async function split(pair: Pair): Promise<number> {
   await pair.ready();
-  pair.watch.forget();
+  pair.watch.forget(STILL_WANTED);
   pair.lab.forgetNeighbours();
   const flow = await pair.lab.serviceFlow();
   try {

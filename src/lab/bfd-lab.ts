@@ -9,11 +9,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Host } from '../host/host.ts';
-import { runNft } from '../host/nft.ts';
 import type { Native } from '../native/native.ts';
 import { parseIpAddress } from '../wire/ip-address.ts';
 import type { WireBfd } from './bfd-packet.ts';
-import { BfdWatch } from './bfd-watch.ts';
+import { type BfdWatch, watchBfd } from './bfd-watch.ts';
+import { LabSwitch } from './lab-switch.ts';
 import { Namespaces, ip } from './namespaces.ts';
 import type { LabRouter } from './vrrp-lab.ts';
 
@@ -23,7 +23,6 @@ export interface BfdLabOptions {
   readonly pairs?: number;
 }
 
-const TABLE = 'godwit_bfd_lab';
 const ROUTER = 250;
 const MOST_PAIRS = 1024;
 type Settings = readonly (readonly [string, number])[];
@@ -39,11 +38,14 @@ export function pairAddress(pair: number, number: number): string {
   return `10.93.${network >> 6}.${((network & 63) << 2) + 1 + ((number - 1) & 1)}`;
 }
 
+const portOf = ({ name }: LabRouter): string => `lan-${name}`;
+
 let made = 0;
 
 export class BfdLab {
   readonly hosts: readonly LabRouter[];
   readonly switch: Host;
+  readonly #switch: LabSwitch;
   /** Of this lab's own files. */
   readonly directory: string;
   readonly #namespaces: Namespaces;
@@ -54,16 +56,15 @@ export class BfdLab {
     this.directory = mkdtempSync(join(tmpdir(), `${prefix}-`));
     try {
       this.switch = this.#namespaces.host('sw', PLAIN);
-      const { index } = this.switch.links.create('br-lan', 'bridge', []);
-      this.switch.links.set(index, { up: true, noIpv6Address: true });
+      this.#switch = new LabSwitch(this.switch, ['lan']);
       const numbers = Array.from({ length: hosts }, (_, i) => i + 1);
       const router = this.#namespaces.host('r', ROUTING);
-      this.#cable(router, [`${lanAddress(ROUTER)}/24`]);
+      this.#switch.cable(router, 'lan', [`${lanAddress(ROUTER)}/24`]);
       this.hosts = numbers.map((number) => {
         const name = `h${number}`;
         const host = this.#namespaces.host(name, PLAIN);
         const own = Array.from({ length: pairs }, (_, pair) => `${pairAddress(pair, number)}/30`);
-        this.#cable(host, [`${lanAddress(number)}/24`, `${lanAddress6(number)}/64`, ...own]);
+        this.#switch.cable(host, 'lan', [`${lanAddress(number)}/24`, `${lanAddress6(number)}/64`, ...own]);
         host.addresses.add(host.links.get('lo').index, parseIpAddress(multihopAddress(number)), 32);
         for (const other of numbers.filter((one) => one !== number)) {
           const way = [multihopAddress(other), 'via', lanAddress(ROUTER), 'src', multihopAddress(number)];
@@ -81,13 +82,7 @@ export class BfdLab {
   static async open(native: Native, options: BfdLabOptions): Promise<BfdLab> {
     const lab = new BfdLab(native, options);
     try {
-      // Before the bridge learns where a frame comes from: a port that is dead teaches it nothing.
-      await runNft(lab.switch, `table bridge ${TABLE} {
-        set from { type ifname; }
-        set to { type ifname; }
-        chain in { type filter hook prerouting priority dstnat; policy accept; iifname @from drop; }
-        chain out { type filter hook postrouting priority srcnat; policy accept; oifname @to drop; }
-      }`);
+      await lab.#switch.makeFaulty();
       return lab;
     } catch (error) {
       lab.close();
@@ -103,24 +98,24 @@ export class BfdLab {
 
   /** Their cables carry nothing any more, all from the same moment on, and nobody is told. Resolves when that is so. */
   async silence(...hosts: readonly LabRouter[]): Promise<void> {
-    await runNft(this.switch, this.#sets('add', hosts));
+    await this.#switch.silence(hosts.map(portOf));
   }
 
   async heal(...hosts: readonly LabRouter[]): Promise<void> {
-    await runNft(this.switch, this.#sets('delete', hosts));
+    await this.#switch.heal(hosts.map(portOf));
   }
 
   /** The switch's port goes down: the host's interface has no carrier. */
   cut(host: LabRouter): void {
-    this.switch.links.set(this.switch.links.get(`lan-${host.name}`).index, { up: false });
+    this.#switch.cut(portOf(host));
   }
 
   mend(host: LabRouter): void {
-    this.switch.links.set(this.switch.links.get(`lan-${host.name}`).index, { up: true });
+    this.#switch.mend(portOf(host));
   }
 
   watch(keep?: (packet: WireBfd) => boolean): BfdWatch {
-    return new BfdWatch(this.switch, this.hosts.map(({ name }) => ({ host: name, port: `lan-${name}` })), keep);
+    return watchBfd(this.switch, this.hosts.map((host) => ({ name: host.name, port: portOf(host) })), keep);
   }
 
   /** Ends every process in the lab, and removes every namespace and file. */
@@ -128,23 +123,5 @@ export class BfdLab {
     this.#namespaces.endProcesses();
     this.#namespaces.close();
     rmSync(this.directory, { recursive: true, force: true });
-  }
-
-  #sets(verb: 'add' | 'delete', hosts: readonly LabRouter[]): string {
-    const ports = hosts.map(({ name }) => `"lan-${name}"`).join(', ');
-    return (['from', 'to'] as const).map((way) => `${verb} element bridge ${TABLE} ${way} { ${ports} }\n`).join('');
-  }
-
-  #cable(to: Host, addresses: readonly string[]): void {
-    const { links, netns } = this.switch;
-    const port = `lan-${to.name}`;
-    links.createVeth({ name: port, netns, mtu: 1500 }, { name: 'lan', netns: to.netns, mtu: 1500 });
-    links.set(links.get(port).index, { master: links.get('br-lan').index, up: true, noIpv6Address: true });
-    const { index } = to.links.get('lan');
-    to.links.set(index, { up: true });
-    for (const text of addresses) {
-      const [address = '', length] = text.split('/');
-      to.addresses.add(index, parseIpAddress(address), Number(length));
-    }
   }
 }

@@ -148,7 +148,7 @@ async function settled(lab: VrrpLab, watch: VrrpWatch, what: string, vrids: read
 /** Until it holds of each, by what its routers have said since now. Looked at with each advert: there is always one who speaks. */
 async function spoken(watch: VrrpWatch, what: string, vrids: readonly Vrid[], holds: (v: Vrid, said: readonly WireAdvert[]) => boolean): Promise<void> {
   const before = watch.drain().length;
-  const of = (v: Vrid): WireAdvert[] => watch.adverts.slice(before).filter((a) => a.vrid === v.vrid && a.direction === 'from');
+  const of = (v: Vrid): WireAdvert[] => watch.packets.slice(before).filter((a) => a.vrid === v.vrid && a.direction === 'from');
   const all = (): boolean => vrids.every((v) => holds(v, of(v)));
   if (all()) return; // of none
   try {
@@ -187,13 +187,13 @@ function onTheWire(watch: VrrpWatch, vrids: readonly Vrid[]): void {
   for (const v of vrids) {
     const { family, virtualMac, version, interval, vrid } = v.plans[0];
     const mac = `00005e000${family === 4 ? 1 : 2}${vrid.toString(16).padStart(2, '0')}`;
-    for (const a of watch.adverts.filter((advert) => advert.vrid === vrid && advert.direction === 'from')) {
+    for (const a of watch.packets.filter((advert) => advert.vrid === vrid && advert.direction === 'from')) {
       assert.deepEqual({ family: a.family, version: a.version, interval: a.interval, ttl: a.ttl }, { family, version, interval, ttl: 255 }, `${v.name}: an advert of ${a.router}`);
       if (!v.unicast && !virtualMac) assert.notEqual(a.sourceMac, mac, `${v.name}: the source MAC of ${a.router}`);
     }
     if (v.unicast || !virtualMac) continue;
     // Who has released speaks by its own MAC: what it still says to the other, once for each of its adverts, must not turn the switches.
-    const spoken = watch.adverts.filter((advert) => advert.vrid === vrid && advert.direction === 'from' && advert.priority > 0);
+    const spoken = watch.packets.filter((advert) => advert.vrid === vrid && advert.direction === 'from' && advert.priority > 0);
     for (const [i, a] of spoken.entries()) {
       if (a.sourceMac === mac) continue;
       assert.equal(spoken.slice(0, i).findLast(({ sourceMac }) => sourceMac === mac)?.router === a.router, false, `${v.name}: ${a.router} is Active and speaks by ${a.sourceMac}`);

@@ -67,11 +67,11 @@ describe('the lab for virtual routers', () => {
     const watch = lab.watch();
     const [r1, r2] = [lab.router(1), lab.router(2)];
     const peer = await Keepalived.start(r1, lab.directory, [labPlan({ priority: 200 })]);
-    const seen = (router: string, direction: 'from' | 'to'): number => watch.adverts.filter((a) => a.router === router && a.direction === direction).length;
+    const seen = (router: string, direction: 'from' | 'to'): number => watch.packets.filter((a) => a.router === router && a.direction === direction).length;
     const count = (what: string, router: string, direction: 'from' | 'to', least: number): Promise<unknown> => watch.until(what, () => seen(router, direction) >= least);
     await count('three adverts of r1, at r2', 'r2', 'to', 3);
     assert.equal(seen('r1', 'to') + seen('r2', 'from'), 0);
-    assert.deepEqual(new Set(watch.adverts.map((a) => `v${a.version} ${a.vrid} ${a.priority} ${a.interval} ${a.ttl} ${a.sourceMac} ${a.destinationMac}`)), new Set(['v3 51 200 100 255 00005e000133 01005e000012']));
+    assert.deepEqual(new Set(watch.packets.map((a) => `v${a.version} ${a.vrid} ${a.priority} ${a.interval} ${a.ttl} ${a.sourceMac} ${a.destinationMac}`)), new Set(['v3 51 200 100 255 00005e000133 01005e000012']));
     await lab.silence(r1);
     watch.drain();
     const [sent, arrived] = [seen('r1', 'from'), seen('r2', 'to')];
