@@ -57,7 +57,7 @@ export interface Networks {
 export type Routers = Pick<RouterKeeper, 'want' | 'wantSessions' | 'statuses' | 'sessions' | 'opinions' | 'transitions' | 'acknowledged' | 'close'>;
 
 /** What measures this host's paths and counts its traffic. */
-export type Monitor = Pick<MonitorKeeper, 'want' | 'report' | 'turns' | 'acknowledged' | 'close'>;
+export type Monitor = Pick<MonitorKeeper, 'want' | 'report' | 'turns' | 'troubles' | 'acknowledged' | 'close'>;
 
 /** What a monitor needs of the agent. */
 export type MonitorParts = Pick<MonitorKeeperParts, 'clock' | 'log' | 'changed' | 'nics'>;
@@ -123,7 +123,7 @@ export class AgentProcess {
       vms: () => [...this.keeper.reports(), ...(moves?.incoming() ?? [])],
       moves: () => moves?.reports() ?? [],
       pulse: () => (routers ? told({ routers: routers.statuses(), sessions: routers.sessions(), opinions: routers.opinions(), transitions: someOf(routers.transitions()) }) : {}),
-      monitor: () => (monitor ? told({ monitor: monitor.report(), turns: someOf(monitor.turns()) }) : {}),
+      monitor: () => (monitor ? told({ monitor: monitor.report(), turns: someOf(monitor.turns()), troubles: someOf(monitor.troubles()) }) : {}),
       addresses: () => addresses?.report(),
       want: ({ instance: meant, vms, moves: wanted, routers: wantedRouters, networks, sessions, watch: wantedWatch }: Wanted) => {
         // Another agent's under the same name, or one's before this; ours comes once the server has heard of us.
@@ -194,7 +194,7 @@ export class AgentProcess {
   }
 }
 
-type Said = { readonly [K in 'routers' | 'sessions' | 'opinions' | 'transitions' | 'monitor' | 'turns']?: AgentReport[K] | undefined };
+type Said = { readonly [K in 'routers' | 'sessions' | 'opinions' | 'transitions' | 'monitor' | 'turns' | 'troubles']?: AgentReport[K] | undefined };
 
 /** What is known of it. */
 function told<const T extends Said>(said: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

@@ -31,6 +31,8 @@ export interface MonitorKeeperParts {
 
 /** Turns kept for a server that is away. */
 const MOST = 500;
+/** Told to the server at once: what it cannot do to each of hundreds of paths is one trouble to whoever reads it. */
+const MOST_TROUBLES = 32;
 /** Looks, a second apart, that it says nothing in between: then nothing is known. Counted, for this agent may have slept itself. */
 const SILENT = 3;
 
@@ -43,6 +45,8 @@ export class MonitorKeeper {
   /** As it was last told. */
   #told = '';
   #report: MonitorReport | undefined;
+  /** How it ended; undefined: it has spoken since. */
+  #ended: string | undefined;
   #silentLooks = 0;
   #turns: readonly PathTurnReport[] = [];
   /** Turns that there was no room for, since this agent started. */
@@ -64,9 +68,16 @@ export class MonitorKeeper {
   /** What it said last; undefined when none runs, or it says nothing any more. */
   report(): MonitorReport | undefined {
     if (!this.#report || this.#silentLooks >= SILENT) return undefined;
-    if (this.#dropped === 0) return this.#report;
-    const trouble = `${this.#dropped} turns of paths were dropped, the oldest: the server was away too long to be told of them all`;
-    return { ...this.#report, troubles: [...this.#report.troubles, trouble] };
+    const { troubles: own } = this.#report;
+    const troubles = own.length > MOST_TROUBLES ? [...own.slice(0, MOST_TROUBLES), `${own.length - MOST_TROUBLES} more like these: its log has them`] : [...own];
+    if (this.#dropped > 0) troubles.push(`${this.#dropped} turns of paths were dropped, the oldest: the server was away too long to be told of them all`);
+    return { ...this.#report, troubles };
+  }
+
+  /** In words, why nothing is reported where something should be. */
+  troubles(): readonly string[] {
+    if (this.#ended !== undefined) return [`the monitor does not run: ${this.#ended}; it is started again by itself`];
+    return this.#report && this.#silentLooks >= SILENT ? ['the monitor runs and says nothing: look at the load of this host'] : [];
   }
 
   /** In their order. */
@@ -102,6 +113,7 @@ export class MonitorKeeper {
         const before = this.#report;
         this.#report = { paths, counters, alerts, troubles };
         this.#silentLooks = 0;
+        this.#ended = undefined;
         if (alerting(before) !== alerting(this.#report)) changed();
       },
       onTurn: (turn) => {
@@ -110,8 +122,10 @@ export class MonitorKeeper {
         this.#turns = this.#turns.slice(-MOST);
         changed();
       },
-      onEnd: (how) => {
-        log.error({ how }, 'The monitor ended: paths of this host are not measured until it runs again');
+      onEnd: (how, again) => {
+        // One that cannot start ends the same way each time.
+        if (how !== this.#ended) log.error({ how, again }, 'The monitor ended: paths of this host are not measured until it runs again; it is started again and again');
+        this.#ended = how;
         this.#report = undefined;
         changed();
       },

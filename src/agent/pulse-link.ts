@@ -12,7 +12,7 @@ export interface PulseLink {
   onMessage(listener: (message: PulseMessage) => void): void;
   /** Resolves when the connection is gone, whoever ended it. */
   readonly closed: Promise<void>;
-  /** Resolves when the process itself is gone. */
+  /** Resolves when the process itself is gone. Not after `close()`: nobody looks then. */
   readonly exited: Promise<void>;
   close(): void;
   /** Ends the process as it is; it may be another one's by now only where it is gone already. */

@@ -28,7 +28,7 @@ export interface ReporterParts {
   readonly moves: () => readonly MoveReport[];
   /** What the pulse and its keeper have to say; each absent where there is nothing. */
   readonly pulse?: () => Pick<AgentReport, 'routers' | 'sessions' | 'opinions' | 'transitions'>;
-  readonly monitor?: () => Pick<AgentReport, 'monitor' | 'turns'>;
+  readonly monitor?: () => Pick<AgentReport, 'monitor' | 'turns' | 'troubles'>;
   /** Undefined where nobody watches them. */
   readonly addresses?: () => AgentReport['addresses'];
   readonly want: (wanted: Wanted) => void;
@@ -47,7 +47,7 @@ const ANSWER = seconds(5);
 /** To one that refuses this agent: that takes a person. Nor is it told sooner again what it could not read. */
 const REFUSED = seconds(30);
 /** A host lives by the rest of its report: these are left out when the server cannot read them. */
-const LEFT_OUT: ReadonlySet<string> = new Set(['monitor', 'turns', 'opinions', 'sessions', 'routers', 'transitions', 'addresses'] satisfies (keyof AgentReport)[]);
+const LEFT_OUT: ReadonlySet<string> = new Set(['monitor', 'turns', 'troubles', 'opinions', 'sessions', 'routers', 'transitions', 'addresses'] satisfies (keyof AgentReport)[]);
 
 export class Reporter {
   readonly #parts: ReporterParts;

@@ -81,7 +81,10 @@ export class SessionDesk {
     }
     this.#keys = keys;
     this.#faults = faults;
-    return JSON.stringify([keys, [...faults]]) !== before;
+    const changed = JSON.stringify([keys, [...faults]]) !== before;
+    // What was refused for want of a key may not be any more: the pulse says so again, if it is.
+    if (changed) this.#refused.clear();
+    return changed;
   }
 
   /** Undefined as long as nobody knows what is wanted. */

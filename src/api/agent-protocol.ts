@@ -45,6 +45,8 @@ export interface AgentReport {
   readonly opinions?: readonly PeerOpinion[];
   /** Absent: no monitor runs. */
   readonly monitor?: MonitorReport;
+  /** Why its monitor does not say more, in words. */
+  readonly troubles?: readonly string[];
   /** Every turn of a path of which the server has not yet acknowledged that it has it. */
   readonly turns?: readonly PathTurnReport[];
   /** Absent: its agent watches no addresses. */

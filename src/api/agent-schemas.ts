@@ -78,6 +78,7 @@ export const AgentReportSchema = Type.Object({
   sessions: Type.Optional(Type.Record(Type.String({ pattern: SESSION_NAME }), BfdStatusSchema, { maxProperties: 10_000, additionalProperties: false })),
   opinions: Type.Optional(Type.Array(PeerOpinionSchema, { maxItems: 1000 })),
   monitor: Type.Optional(MonitorReportSchema),
+  troubles: Type.Optional(Type.Array(Text, { maxItems: 256 })),
   turns: Type.Optional(Type.Array(PathTurnSchema, { maxItems: 2000 })),
 });
 

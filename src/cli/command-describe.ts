@@ -1,8 +1,9 @@
 /** `godwit describe`: everything that is known of one thing, and what happened to it last. */
-import type { AnyResource, Api, ResourceOf } from '../api/api.ts';
+import { type AnyResource, type Api, ApiError, type ResourceOf } from '../api/api.ts';
 import type { PolicySpec } from '../model/cluster-policy.ts';
 import type { Kind } from '../model/resource.ts';
 import { sectionsOf } from './description.ts';
+import { isAbout } from './event-about.ts';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 import { type Io, print, styleOfOut } from './io.ts';
 import { type Target, nameOf } from './kinds.ts';
@@ -24,7 +25,7 @@ const TRANSITIONS_SHOWN = 10;
 export async function describe(api: Api, io: Io, target: Target): Promise<ExitCode> {
   const { kind } = target;
   const name = nameOf(target, 'describe');
-  const resource = await api.get(kind, name);
+  const resource = await found(api, target.kind, name);
   const now = io.clock.now();
   const sections: Section[] = [...sectionsOf(resource, now), ...await related(api, io, resource, now)];
   if (resource.kind === 'Migration' && resource.status?.receipt) {
@@ -33,7 +34,7 @@ export async function describe(api: Api, io: Io, target: Target): Promise<ExitCo
   if (kind !== 'Event') {
     // A router that is left alone has its last transition far back.
     const events = await api.list('Event', kind === 'VirtualRouter' ? {} : { last: EVENTS_READ });
-    const about = events.filter(({ spec }) => spec.about.kind === kind && spec.about.name === name);
+    const about = events.filter((event) => isAbout(event, kind, name));
     if (kind === 'VirtualRouter') {
       // Its transitions have a section of their own.
       sections.push({ title: "Transitions (times are the hosts' own)",
@@ -44,6 +45,16 @@ export async function describe(api: Api, io: Io, target: Target): Promise<ExitCo
   }
   print(io, formatSections(sections).join('\n'));
   return exitCodes.fine;
+}
+
+/** The policy `default` holds, by its defaults, where none was declared. Fails with ApiError. */
+async function found(api: Api, kind: Kind, name: string): Promise<AnyResource> {
+  try {
+    return await api.get(kind, name);
+  } catch (error) {
+    if (kind !== 'Policy' || name !== 'default' || !(error instanceof ApiError) || error.status !== 404) throw error;
+    return { kind, name, revision: 0, spec: {} };
+  }
 }
 
 /** What else hangs on it. */

@@ -3,6 +3,7 @@ import type { AnyResource, Api } from '../api/api.ts';
 import { nearest } from '../api/nearest.ts';
 import type { EventResource } from '../model/event.ts';
 import { printResources } from './command-get.ts';
+import { isAbout } from './event-about.ts';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 import { type Io, say } from './io.ts';
 import { type Target, reference } from './kinds.ts';
@@ -39,9 +40,10 @@ export async function events(api: Api, io: Io, options: EventsOptions): Promise<
   return exitCodes.fine;
 }
 
-function fits({ spec }: EventResource, { since, host, about, reason }: EventsOptions): boolean {
+function fits(event: EventResource, { since, host, about, reason }: EventsOptions): boolean {
+  const { spec } = event;
   const ofHost = host === undefined || spec.host === host || (spec.about.kind === 'Host' && spec.about.name === host);
-  const ofThing = about === undefined || (spec.about.kind === about.kind && (about.name === undefined || spec.about.name === about.name));
+  const ofThing = about === undefined || isAbout(event, about.kind, about.name);
   return spec.at >= (since ?? 0) && ofHost && ofThing && (reason === undefined || spec.reason.toLowerCase() === reason.toLowerCase());
 }
 

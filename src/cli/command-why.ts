@@ -2,6 +2,7 @@
 import type { Api } from '../api/api.ts';
 import type { EventResource } from '../model/event.ts';
 import { usageError } from './cli-error.ts';
+import { isAbout } from './event-about.ts';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 import { type Io, print, say } from './io.ts';
 import { type Target, nameOf, parseTarget, reference } from './kinds.ts';
@@ -41,16 +42,8 @@ const byName = (a: EventResource, b: EventResource): number => (a.name < b.name 
 /** The newest with evidence, else the newest; undefined: there is none. Fails with ApiError for what does not exist. */
 async function find(api: Api, { kind, name = '' }: Target): Promise<EventResource | undefined> {
   if (kind === 'Event') return await api.get('Event', name);
-  const about = (await api.list('Event')).filter((event) => concerns(event, kind, name)).toSorted(byName);
+  const about = (await api.list('Event')).filter((event) => isAbout(event, kind, name)).toSorted(byName);
   // What is gone may still be asked about; what never was is told as such.
   if (about.length === 0) await api.get(kind, name);
   return about.findLast(({ spec }) => spec.evidence) ?? about.at(-1);
-}
-
-/** What is done to a path is done both ways, and told once. */
-function concerns({ spec: { about, evidence } }: EventResource, kind: Target['kind'], name: string): boolean {
-  if (about.kind !== kind) return false;
-  if (about.name === name) return true;
-  const [from, to, path] = about.name.split('/');
-  return kind === 'Path' && evidence !== undefined && 'kind' in evidence && evidence.kind === 'action' && `${to}/${from}/${path}` === name;
 }

@@ -8,6 +8,8 @@ import { left, right } from './table.ts';
 import { formatBytes, formatFine, formatMs, formatRate, formatShare, wrap } from './text.ts';
 
 const LINKS_SHOWN = 12;
+const NO_VERDICT = 'none: no other host says whether it hears this one (a lone host, a server that has just begun, or detect.bfd: false)';
+const perSecond = (n: number): string => `${n === 0 || n >= 9.95 ? n.toFixed(0) : n < 0.05 ? '<0.1' : n.toFixed(1)}/s`;
 
 export function hostSections(h: ResourceOf['Host'], now: number): Section[] {
   const s = h.status;
@@ -37,7 +39,7 @@ export function hostSections(h: ResourceOf['Host'], now: number): Section[] {
           ['Late', s.agent.lateness === undefined ? undefined : `${formatFine(s.agent.lateness)} at worst, since its last report`],
         ]),
       },
-      ...(s.verdict ? [{ title: 'Verdict', lines: verdictLines(s.verdict) }] : []),
+      { title: 'Verdict', lines: s.verdict ? verdictLines(s.verdict) : wrap(NO_VERDICT) },
       ...(s.counters ? counterSections(s.counters, now) : []),
       ...(s.troubles && s.troubles.length > 0
         ? [{ title: 'Its monitor could not', lines: s.troubles.flatMap((trouble) => wrap(trouble, '- ')) }] : []),
@@ -76,7 +78,7 @@ function counterSections({ at, links, tcp, host }: CounterReport, now: number): 
         busy.slice(0, LINKS_SHOWN).map((link) => [
           link.name, formatRate(link.rxBytes), formatRate(link.txBytes), link.utilization === undefined ? '-'
             : formatShare(link.utilization),
-          `${link.rxDrops + link.txDrops + queueDrops(link)}/s`, `${link.rxErrors + link.txErrors}/s`,
+          perSecond(link.rxDrops + link.txDrops + queueDrops(link)), perSecond(link.rxErrors + link.txErrors),
             formatBytes(Math.max(0, ...link.queues.map(({ backlog }) => backlog))),
         ]),
       ), ...more],
@@ -85,7 +87,7 @@ function counterSections({ at, links, tcp, host }: CounterReport, now: number): 
       title: 'TCP', lines: tableOrNone(
         [left('WHAT'), left('TO'), right('RTT'), right('RESENT'), right('DELIVERS'), right('WINDOW')],
         tcp.map((c) =>
-          [c.what, c.to, formatFine(c.rtt), `${c.retransmitted} of ${c.sent}`, formatRate(c.deliveryRate), c.congestionWindow]),
+          [c.what, c.to, formatFine(c.rtt), `${c.retransmitted.toFixed(0)} of ${c.sent.toFixed(0)}`, formatRate(c.deliveryRate), c.congestionWindow]),
       ),
     }]),
   ];

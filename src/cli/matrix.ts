@@ -46,19 +46,23 @@ const hostsOf = (paths: readonly Path[]): string[] =>
 
 function figure(path: Path, metric: MatrixMetric): number | string | null {
   const report = path.status?.report;
+  const state = pathState(path);
+  // What came back before it fell silent, within the same minute, says nothing of now.
+  const rtt = state === 'fit' || state === 'unfit' ? report?.window.rtt : undefined;
   switch (metric) {
-    case 'rtt': return report?.window.rtt?.p50 ?? null;
-    case 'jitter': return report?.window.rtt?.jitter ?? null;
-    case 'loss': return report ? lossOf(report.window)?.total ?? null : null;
+    case 'rtt': return rtt?.p50 ?? null;
+    case 'jitter': return rtt?.jitter ?? null;
+    case 'loss': return report && state !== 'unknown' ? lossOf(report.window)?.total ?? null : null;
     case 'mtu': return report?.mtu.passes ?? null;
-    case 'state': return pathState(path);
+    case 'state': return state;
   }
 }
 
 function cellText(path: Path, metric: MatrixMetric): string {
   const value = figure(path, metric);
   if (metric === 'mtu') return path.status ? mtuCell(path.status.report.mtu) : '?';
-  if (value === null) return '?';
+  const state = pathState(path);
+  if (value === null) return state === 'down' || state === 'silent' ? state.toUpperCase() : '?';
   if (typeof value === 'string') return value === 'fit' ? value : value.toUpperCase();
   return metric === 'loss' ? formatPercent(value) : brief(value);
 }

@@ -19,7 +19,7 @@ export function pathSections(path: Path, now: number): Section[] {
     ['Name', path.name], ['From', `${spec.from} (${spec.source})`], ['To', `${spec.to} (${spec.destination})`], ['Path', spec.path],
     ['State', status ? `${pathState(path)}, since ${ago(status.report.quality.since, now) ?? '?'}`
       : `unknown: ${spec.from} has not told of it`],
-    ['Wrong', pathTroubles(path).join('; ')],
+    ['Wrong', pathTroubles(path, false).join('; ')],
     ['In use', status
       && (status.inUse ? `yes${status.because === undefined ? '' : `, although: ${status.because}`}`
       : `no${status.because === undefined ? '' : `: ${status.because}`}`)],
@@ -44,7 +44,7 @@ function windowLines(window: ClassFigures, rate: number): string[] {
     ['Probes', rate === 0 ? `${sent} sent; none now, it is not its turn`
       : `${sent} sent, ${answered} answered; ${rate} a second and class now`],
     ['Lost forward', share(lost.forward)], ['Lost back', share(lost.backward)],
-    ['Lost, either', lost.unknown === 0 ? undefined : `${share(lost.unknown)}: the other end does not count`],
+    ['Lost, either', lost.unknown === 0 ? undefined : `${share(lost.unknown)}: no answer told which way`],
     ['Late', late === 0 ? undefined : `${late}: answered, but too late to count`],
     ['Doubled', duplicates === 0 ? undefined : duplicates],
     ['Reordered', reordered.forward + reordered.backward === 0 ? undefined : `${reordered.forward} forward, ${reordered.backward} back`],
@@ -89,12 +89,17 @@ export function judgementSection({ spec, status }: Path, policy: PolicySpec | un
       ['Because', quality.because],
       ['Loss', `${formatShare(quality.loss)} quick, ${formatShare(quality.slowLoss)} slow average; ${limits(terms.loss, formatShare)}`],
       ['Latency', latency(quality.latency, terms)], ['Suspicious', quality.suspicious ? 'yes: it is probed more often' : undefined],
-      ['Held', held],
+      ['Held', held], ['Kept out', keptOut(quality, terms)],
       ['Hold time',
       `${formatMs(terms.hold)}, doubled if it falls again within ${formatMs(terms.relapse)}, up to ${formatMs(terms.holdMost)}`],
     ]),
   }, { title: 'Detector', lines: detectorLines(status, policy, spec.to) }];
 }
+
+/** It is well, and not yet taken to be. */
+const keptOut = ({ state, loss, slowLoss }: PathStatus['report']['quality'], { loss: { falling } }: QualityTerms): string | undefined =>
+  (state === 'unfit' && loss <= falling && slowLoss > falling
+    ? `well now, out until the slow average is at ${formatShare(falling)} too: it remembers twenty times as many probes` : undefined);
 
 const limits = ({ rising, falling }: QualityTerms['loss'], format: (n: number) => string): string =>
   `out at ${format(rising)}, back at ${format(falling)}`;

@@ -16,7 +16,7 @@ export function lossOf({ sent, lost }: ClassFigures): Record<'forward' | 'backwa
   return { forward, backward, unknown, total: forward + backward + unknown };
 }
 
-/** `3.1/0 %`: forward and back; `2.0 %?`: the other end does not say which. */
+/** `3.1/0 %`: forward and back; `2.0 %?`: no answer has told which way. */
 export function lossCell(figures: ClassFigures): string | undefined {
   const loss = lossOf(figures);
   if (!loss) return undefined;
@@ -50,15 +50,16 @@ export const rewritten = (classes: readonly ClassFigures[]): string[] => classes
   return marking.returned === dscp ? [] : [`DSCP ${dscp} comes back as ${marking.returned}`];
 });
 
-/** What is wrong with it, the worst first; empty: nothing. */
-export function pathTroubles({ status }: Path): string[] {
+/** What is wrong with it, the worst first, and with `use` that it is not in use; empty: nothing. */
+export function pathTroubles({ status }: Path, use = true): string[] {
   if (!status) return [];
   const { report: { quality, mtu, classes }, heard, inUse, because } = status;
   const judged = quality.state === 'unfit' || quality.state === 'down' ? [quality.because ?? quality.state] : [];
+  const untold = quality.state === 'unknown' && quality.because !== undefined ? [quality.because] : [];
   const suspicious = quality.state === 'fit' && quality.suspicious ? [`loss ${formatShare(quality.loss)}, suspicious`] : [];
   const hole = mtu.blackHole ? [`MTU black hole: more than ${mtu.passes ?? 0} of ${mtu.wanted} bytes vanishes`] : [];
-  const unused = inUse ? [] : [`not in use${because === undefined ? '' : `: ${because}`}`];
-  return [...(heard === 'silent' ? ['nothing is heard'] : []), ...judged, ...hole, ...rewritten(classes), ...suspicious, ...unused];
+  const unused = inUse || !use ? [] : [`not in use${because === undefined ? '' : `: ${because}`}`];
+  return [...(heard === 'silent' ? ['nothing is heard'] : []), ...untold, ...judged, ...hole, ...rewritten(classes), ...suspicious, ...unused];
 }
 
 /** The worst of it in a few words, and how many more there are: `loss 3.1 % (+2)`. */
@@ -70,6 +71,6 @@ export function pathTrouble(path: Path): string | undefined {
 export function pathRank(path: Path): PathRank {
   const state = pathState(path);
   if (state !== 'fit' && state !== 'unknown') return 'bad';
-  if (pathTroubles(path).length > 0) return 'odd';
-  return state === 'unknown' ? 'unknown' : 'fine';
+  if (state === 'unknown') return 'unknown';
+  return pathTroubles(path).length > 0 ? 'odd' : 'fine';
 }

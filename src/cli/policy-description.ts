@@ -8,11 +8,11 @@ import { type Section, fields, tableOrNone } from './section.ts';
 import { left, right } from './table.ts';
 import { count, formatMs, formatShare } from './text.ts';
 
-export function policySections({ name, spec }: ResourceOf['Policy']): Section[] {
+export function policySections({ name, spec, revision }: ResourceOf['Policy']): Section[] {
   const moves = movePolicy(spec);
   const announce = announcePolicy(spec);
   return [
-    { lines: fields([['Name', name]]) },
+    { lines: fields([['Name', name], ['Declared', revision === 0 ? 'no: all of it is by default' : undefined]]) },
     {
       title: 'Moves', lines: fields([
         ['Last pass', `${formatMs(moves.lastPass)}; ${formatMs(moves.lastPassLate)} after ${formatMs(moves.patience)}`],
@@ -39,7 +39,8 @@ function detection(spec: ResourceOf['Policy']['spec']): Section[] {
       title: 'Detection', lines: fields([
         ['BFD', detect.bfd ? `between hosts, every ${detect.interval} x ${detect.multiplier}` : 'not between hosts'],
         ['False alarms', `${perDay(detect.falseAlarmsPerDay)} a day and path at most; silent after ${detect.floor} to ${detect.ceiling}`],
-        ['Dead', `when ${detect.observers} hosts or more have a vote and all miss it`],
+        ['Dead', detect.bfd ? `when ${detect.observers} hosts or more have a vote and all miss it`
+          : 'no host is ever called so: verdicts come from the sessions between hosts'],
       ]),
     },
     {
@@ -66,7 +67,7 @@ function detection(spec: ResourceOf['Policy']['spec']): Section[] {
     {
       title: 'Actions', lines: fields([
         ['Path', act.path], ['Bandwidth', act.bandwidth], ['Target', act.target], ['Evacuate', act.evacuate], ['Priority', act.priority],
-        ['At most', `${act.limit} of a kind on a host in ${act.within}`],
+        ['At most', `${act.limit} of a kind on a host (of paths: on one between two hosts) in ${act.within}`],
       ]),
     },
     ...(spec.alerts ? [{ title: 'Alerts', lines: alertTable(spec.alerts) }] : []),

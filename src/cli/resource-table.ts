@@ -65,10 +65,10 @@ const columns: { readonly [K in Kind]: readonly ResourceColumn<ResourceOf[K]>[] 
     col('NAME', (h) => h.name), col('STATE', (h) => h.status?.state), col('ADDRESS', (h) => h.spec.address),
     num('CPUS', (h) => h.status?.cpus), num('MEMORY', (h) => size(h.status?.memory)), num('FREE', (h) => size(h.status?.freeMemory)),
     col('REPORTED', (h, now) => since(h.status?.lastReport, now)),
+    col('VERDICT', ({ status }) => (status?.verdict && `${status.verdict.verdict} (${votes(status.verdict)})`)),
     wide('ACCELERATORS', (h) => joined(h.status?.accelerators)), wide('QEMU', (h) => h.status?.qemu),
     wide('KERNEL', (h) => h.status?.kernel), wide('AGENT', (h) => h.status?.agent.version),
     wide('BRIDGES', (h) => joined(Object.keys(h.status?.bridges ?? {}))), wide('CPU', (h) => h.status?.cpu),
-    wide('VERDICT', ({ status }) => (status?.verdict && `${status.verdict.verdict} (${votes(status.verdict)})`)),
   ],
   Network: [
     col('NAME', (n) => n.name), col('KIND', (n) => kindOfNetwork(n.name, n.spec).kind), col('BRIDGE', (n) => n.spec.bridge),

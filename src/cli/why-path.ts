@@ -50,7 +50,7 @@ function sessionBeside({ session, at, from: before, to, rule }: BfdTransition, t
 function windowKnown(window: ClassFigures): string[] {
   const { sent, answered, lost, rtt, late, duplicates, reordered } = window;
   if (sent === 0) return ['Nothing was sent in the minute before.'];
-  const unknown = lost.unknown > 0 ? `, ${lost.unknown} in a direction that the other end does not tell` : '';
+  const unknown = lost.unknown > 0 ? `, ${lost.unknown} of which no answer told the direction` : '';
   const odd = [
     ...(late > 0 ? [`${late} answered too late`] : []), ...(duplicates > 0 ? [`${duplicates} came twice`] : []),
     ...(reordered.forward + reordered.backward > 0 ? [`${reordered.forward + reordered.backward} came out of order`] : []),

@@ -12,6 +12,8 @@ export interface Story {
   readonly changed: readonly string[];
   /** What an action for it would be about, or on: names of resources, and of hosts. */
   readonly concerns: readonly string[];
+  /** What was done so shortly before it was told was done about it too. ms; undefined: nothing. */
+  readonly heldFor?: number;
 }
 
 export interface Surroundings {

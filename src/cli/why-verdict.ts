@@ -6,6 +6,14 @@ import { count, formatFine } from './text.ts';
 import { type Story, type Surroundings, apart, around } from './why-story.ts';
 
 const NEAR = 60_000;
+/** What was seen was acted on while the verdict waited to be told. ms. */
+const HELD = 5000;
+
+/** Names of its paths that it is about. */
+const pathsOf = ({ host, paths }: VerdictReport, { events }: Surroundings): string[] => events.flatMap(({ spec: { about } }) => {
+  const [from, to, path = ''] = about.name.split('/');
+  return about.kind === 'Path' && (from === host || to === host) && paths.includes(path) ? [about.name] : [];
+});
 
 export function verdictStory(v: VerdictReport, all: Surroundings): Story {
   const others = around(all, NEAR).flatMap(({ spec: { evidence, at } }) => (
@@ -24,7 +32,7 @@ export function verdictStory(v: VerdictReport, all: Surroundings): Story {
       v.disagreed.length === 0 ? 'Nobody who had a vote saw it otherwise.' : `Saw it otherwise: ${v.disagreed.join(', ')}.`,
       ...Object.entries(v.abstained).map(([host, why]) => `${host} had no vote: ${why}.`), ...others,
     ],
-    changed: verdictChanged(v, all), concerns: [v.host],
+    changed: verdictChanged(v, all), concerns: [v.host, ...pathsOf(v, all)], heldFor: HELD,
   };
 }
 
@@ -68,7 +76,7 @@ export function actionStory(a: ActionReport, all: Surroundings): Story {
     otherwise: [a.heldBack === undefined ? 'Nothing spoke against it.' : `Against it: ${a.heldBack}.`],
     changed: [
       `policy.act.${a.action} is ${set[a.action]} now: off says and does nothing, advise says what act would do.`,
-      `At most ${set.limit} of a kind on one host are done in ${set.within} (policy.act.limit, within).`,
+      `At most ${set.limit} ${a.action === 'path' ? 'on one path between two hosts' : 'of a kind on one host'} are done in ${set.within} (policy.act.limit, within).`,
       ...(done ? [] : a.mode === 'advise' ? [`With policy.act.${a.action}: act it would have been done.`]
         : ['Without what held it back it would have been done.']),
     ],

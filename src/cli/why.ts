@@ -14,7 +14,7 @@ import { actionStory, verdictStory } from './why-verdict.ts';
 import { alertStory, pathStory } from './why-path.ts';
 import { routerStory } from './why-router.ts';
 import { sessionStory } from './why-session.ts';
-import type { Story, Surroundings } from './why-story.ts';
+import { type Story, type Surroundings, apart } from './why-story.ts';
 
 /** What is done about something is done within this. ms. */
 const DONE_WITHIN = 120_000;
@@ -67,10 +67,11 @@ function storyOf(evidence: EventEvidence, all: Surroundings): Story {
 const isAction = (evidence: EventEvidence | undefined): boolean => evidence !== undefined && 'kind' in evidence
   && evidence.kind === 'action';
 
-/** Actions soon after it, about what it concerns. */
-function actions({ event, events }: Surroundings, { concerns }: Story): EventResource[] {
+/** Actions soon after it, or while it was held, about what it concerns. */
+function actions({ event, events }: Surroundings, { concerns, heldFor = 0 }: Story): EventResource[] {
   return events.filter(({ name, spec }) => (
-    isAction(spec.evidence) && name > event.name && spec.at - event.spec.at <= DONE_WITHIN
+    isAction(spec.evidence) && (name > event.name ? spec.at - event.spec.at <= DONE_WITHIN
+      : heldFor > 0 && event.spec.at - spec.at <= heldFor)
     && (concerns.includes(spec.about.name) || (spec.host !== undefined && concerns.includes(spec.host)))
   )).slice(0, SHOWN);
 }
@@ -97,7 +98,7 @@ function followed({ event, events }: Surroundings, told: readonly EventResource[
 }
 
 const sentence = ({ name, spec }: EventResource, { spec: { at } }: EventResource): string =>
-  `${formatMs(Math.max(0, spec.at - at))} later: ${spec.reason}: ${spec.message} (godwit why ${name.replace(/^0+(?=\d)/, '')})`;
+  `${spec.at < at ? apart(spec.at, at) : `${formatMs(spec.at - at)} later`}: ${spec.reason}: ${spec.message} (godwit why ${name.replace(/^0+(?=\d)/, '')})`;
 
 const paragraphs = (title: string,
   all: readonly string[]): Section => ({ title, lines: all.flatMap((text) => wrap(text, all.length > 1 ? '- ' : '', PAGE)) });

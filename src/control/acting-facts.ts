@@ -3,7 +3,7 @@ import { type Milliseconds, seconds } from '../base/units.ts';
 import { hostDefaults } from '../model/host.ts';
 import { type NetworkSpec, isMadeByGodwit } from '../model/network.ts';
 import { MAIN_PATH } from '../model/path.ts';
-import { type ActingFacts, type HostFacts, type MoveFacts, type PairFacts, type Standing, type VmFacts, actPolicy } from '../policy/acting-facts.ts';
+import { type ActingFacts, type HostFacts, type MoveFacts, type PairFacts, type Standing, type VmFacts, actPolicy, wellAgainAt } from '../policy/acting-facts.ts';
 import { type PathSide, pathFact } from '../policy/acting-paths.ts';
 import { type Sickness, sicknessOf } from '../policy/acting-sickness.ts';
 import { pairOf } from '../policy/path-use.ts';
@@ -52,6 +52,7 @@ function standingsOf(view: View): ReadonlyMap<string, Standing> {
 function pairsOf(view: View, live: Liveness, at: Milliseconds): PairFacts[] {
   const sides = sidesOf(live, at);
   const traffic = trafficOf(view, live);
+  const well = wellAgainAt(policyOf(view));
   const hosts = view.rows('hosts').map(({ name, record }) => ({ name, paths: Object.keys(pathsOfHost(record.spec)).sort() })).sort((x, y) => (x.name < y.name ? -1 : 1));
   const capacities = new Map<string, number>();
   const capacity = (path: string): number => {
@@ -61,7 +62,7 @@ function pairsOf(view: View, live: Liveness, at: Milliseconds): PairFacts[] {
   };
   return hosts.flatMap((one, n) => hosts.slice(n + 1).map(({ name: b, paths }): PairFacts => ({
     a: one.name, b, traffic: traffic.get(`${one.name} ${b}`) ?? 0,
-    paths: one.paths.filter((path) => paths.includes(path)).map((path) => pathFact(path, sides.get(`${one.name} ${b} ${path}`) ?? NOBODY, capacity(path))),
+    paths: one.paths.filter((path) => paths.includes(path)).map((path) => pathFact(path, sides.get(`${one.name} ${b} ${path}`) ?? NOBODY, capacity(path), well)),
   })));
 }
 

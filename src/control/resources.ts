@@ -32,9 +32,11 @@ export function freshened<T extends Table>(table: T, row: Row<Tables[T]>, { live
     const host = row.record as HostRecord;
     if (!host.status) return row;
     const verdict = verdicts.of(row.name);
-    const { counters, troubles } = (host.status.state === 'silent' ? undefined : live.reportOf(row.name)?.monitor) ?? {};
+    const said = host.status.state === 'silent' ? undefined : live.reportOf(row.name);
+    const troubles = said && [...(said.troubles ?? []), ...(said.monitor?.troubles ?? [])];
+    const counters = said?.monitor?.counters;
     const status = {
-      ...live.fresh(row.name, host.status), ...(verdict ? { verdict } : {}), ...(troubles ? { troubles } : {}), ...(whole && counters ? { counters } : {}),
+      ...live.fresh(row.name, host.status), ...(verdict ? { verdict } : {}), ...(troubles && troubles.length > 0 ? { troubles } : {}), ...(whole && counters ? { counters } : {}),
     };
     return { ...row, record: { ...row.record, status } };
   }

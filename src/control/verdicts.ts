@@ -3,6 +3,7 @@
  * event has told of, so that a server that starts neither repeats it nor forgets to take it back.
  */
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
+import { silentAfter } from '../model/cluster-policy.ts';
 import { detectionDefaults } from '../model/detection-policy.ts';
 import type { Severity, VerdictReport } from '../model/event.ts';
 import { type Voice, hostVerdicts } from '../policy/host-verdict.ts';
@@ -70,7 +71,7 @@ export class Verdicts {
   tell(draft: Draft, at: Milliseconds, time: number): void {
     for (const [host, { verdict, since }] of this.#held) {
       const known = draft.get('hosts', host);
-      if (!known || verdict.verdict === 'unknown' || at - since < holdOf(verdict)) continue;
+      if (!known || verdict.verdict === 'unknown' || at - since < this.#holdOf(verdict, draft)) continue;
       const told = known.told ?? { verdict: 'fine', paths: [] };
       if (same(told, verdict)) continue;
       draft.put('hosts', host, { ...known, told: { verdict: verdict.verdict, paths: verdict.paths } });
@@ -79,6 +80,12 @@ export class Verdicts {
         message: `${host} is ${verdict.verdict}: ${verdict.because} (${denominator(verdict)})`, evidence: { kind: 'verdict', verdict },
       });
     }
+  }
+
+  /** An agent of which this server has not heard yet may be about to find it again: it has as long as one may be silent. */
+  #holdOf({ host, verdict }: VerdictReport, view: View): Milliseconds {
+    if (verdict === 'dead') return this.#live.reportOf(host) ? HOLD.dead : silentAfter(policyOf(view));
+    return verdict === 'fine' ? HOLD.fine : HOLD.trouble;
   }
 }
 
@@ -93,10 +100,6 @@ function voiceOf({ host, age, report: { opinions = [], monitor } }: ReturnType<L
 
 const same = (a: Pick<VerdictReport, 'verdict' | 'paths'>, b: Pick<VerdictReport, 'verdict' | 'paths'>): boolean =>
   a.verdict === b.verdict && a.paths.toSorted().join() === b.paths.toSorted().join();
-
-function holdOf({ verdict }: VerdictReport): Milliseconds {
-  return verdict === 'dead' ? HOLD.dead : verdict === 'fine' ? HOLD.fine : HOLD.trouble;
-}
 
 function severityOf({ verdict }: VerdictReport): Severity {
   return verdict === 'dead' ? 'alarm' : verdict === 'fine' ? 'info' : 'warning';

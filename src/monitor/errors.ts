@@ -4,7 +4,7 @@ import { GodwitError } from '../base/error.ts';
 /** Of a monitor, by its code. */
 export class MonitorError extends GodwitError {}
 
-/** A line that is none of the protocol's: at the monitor it ends the process, at the agent the child. */
+/** A line that is none of the protocol's: at the monitor it changes nothing, and what is no JSON ends it; at the agent it ends the child. */
 export class MonitorLineInvalid extends MonitorError {
   constructor(what: string, cause?: unknown) {
     super('MONITOR_LINE_INVALID', `Agent and monitor do not understand each other: ${what}; are both of the same version?`, cause === undefined ? undefined : { cause });

@@ -1,5 +1,4 @@
 /** The real host under the monitor's probing. */
-import { statSync } from 'node:fs';
 import { ms, seconds } from '../base/units.ts';
 import type { Host } from '../host/host.ts';
 import { KernelRefused } from '../host/netlink.ts';
@@ -8,24 +7,20 @@ import type { IpAddress } from '../wire/ip-address.ts';
 import { type ClockError, clockError } from '../wire/stamp-time.ts';
 import type { MonitorGround } from './ground.ts';
 
-/**
- * systemd-timesyncd touches it with each answer of its server (systemd-timesyncd.service(8)). Other daemons tell nobody by a file whether
- * they are synchronized, and so the clock is not, as far as is known here: no one-way delay is claimed then.
- */
-const SYNCHRONIZED = '/run/systemd/timesync/synchronized';
-/** It asks every 2048 s at most (PollIntervalMaxSec). */
-const STALE = seconds(2 * 2048);
-/** It takes no server that may be further off (RootDistanceMaxSec). */
-const ERROR = seconds(5);
 /** Between two looks. */
-const LOOK = seconds(10);
+const LOOK = seconds(1);
+/** MAXFREQ of the kernel's NTP code: by so much a clock drifts at most, and maxerror grows. */
+const DRIFT = 500e-6;
 
 export class KernelGround implements MonitorGround {
   readonly native: Native;
   readonly netns: Netns;
   readonly #host: Host;
-  #clock = clockError(false, ERROR);
+  #clock: ClockError | undefined;
   #lookedAt = -Infinity;
+  /** By index. */
+  #mtus: ReadonlyMap<number, number> = new Map();
+  #listedAt = -Infinity;
 
   /** `host` stays the caller's. */
   constructor(host: Host) {
@@ -37,19 +32,32 @@ export class KernelGround implements MonitorGround {
   linkMtu(to: IpAddress): number | undefined {
     try {
       const { device } = this.#host.addresses.route(to);
-      return this.#host.links.list().find(({ index }) => index === device)?.mtu;
+      return this.#links().get(device ?? 0);
     } catch (error) {
       if (error instanceof KernelRefused) return undefined;
       throw error;
     }
   }
 
+  /** Listed once for all paths that are looked at together. */
+  #links(): ReadonlyMap<number, number> {
+    const now = this.native.monotonic();
+    if (now - this.#listedAt < LOOK) return this.#mtus;
+    this.#mtus = new Map(this.#host.links.list().map(({ index, mtu }) => [index, mtu]));
+    this.#listedAt = now;
+    return this.#mtus;
+  }
+
   clock(): ClockError {
     const now = this.native.monotonic();
-    if (now - this.#lookedAt < LOOK) return this.#clock;
+    const known = this.#clock;
+    if (known && now - this.#lookedAt < LOOK) return known;
     this.#lookedAt = now;
-    const touched = statSync(SYNCHRONIZED, { throwIfNoEntry: false })?.mtimeMs;
-    this.#clock = clockError(touched !== undefined && this.native.now() - touched < STALE, ms(ERROR));
-    return this.#clock;
+    const { synchronized, error } = this.native.clockError();
+    const found = clockError(synchronized, ms(error + LOOK * DRIFT));
+    // The same value for the same error: probes are made anew where it is another one (stamp-sender.ts).
+    if (known?.synchronized === synchronized && known.scale === found.scale && known.multiplier === found.multiplier) return known;
+    this.#clock = found;
+    return found;
   }
 }

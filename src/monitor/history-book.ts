@@ -16,7 +16,7 @@ import { KeptSeries } from './history-series.ts';
 
 const EXTENSION = '.series';
 /** All in ms. Written so long after it was measured, at the latest. */
-const WRITE_BEHIND = 30_000;
+const WRITE_BEHIND = 60_000;
 const SILENT = 3_600_000;
 /** A series so far ahead of the clock began under a wrong one, and would take nothing until the clock is there. */
 const AHEAD = 3_600_000;

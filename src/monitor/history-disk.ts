@@ -66,6 +66,14 @@ export async function openHistoryDisk(where: string): Promise<HistoryDisk> {
   };
 }
 
+/** Instead of one that cannot be used: nothing is there, and nothing is written. */
+export function noHistoryDisk(where: string): HistoryDisk {
+  const nothing = (): Promise<void> => Promise.resolve();
+  return {
+    where, list: async () => [], read: async () => new ArrayBuffer(0), create: nothing, write: nothing, remove: nothing, setAside: nothing,
+  };
+}
+
 async function writePieces(path: string, flags: string, pieces: readonly Piece[]): Promise<void> {
   await using file = await open(path, flags, 0o600);
   for (const { at, bytes } of pieces) {

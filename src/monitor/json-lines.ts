@@ -1,5 +1,6 @@
 /** Lines of JSON between agent and monitor. */
 import type { Readable } from 'node:stream';
+import { JsonLines } from '../base/json-lines.ts';
 import { MonitorLineInvalid } from './errors.ts';
 
 /** Characters: a plan of some thousand hosts, a report of as many paths. */
@@ -10,35 +11,14 @@ const LONGEST = 64 << 20;
  * after it.
  */
 export function readLines(stream: Readable, listener: (value: unknown) => void, fail: (error: unknown) => void): void {
-  let parts: string[] = [];
-  let length = 0;
+  const lines = new JsonLines(LONGEST, (what, cause) => new MonitorLineInvalid(what, cause));
   const onData = (text: string): void => {
     try {
-      for (let begin = 0, end; ; begin = end + 1) {
-        end = text.indexOf('\n', begin);
-        if (end < 0) {
-          parts.push(text.slice(begin));
-          length += text.length - begin;
-          break;
-        }
-        const line = parts.join('') + text.slice(begin, end);
-        parts = [];
-        length = 0;
-        listener(parse(line));
-      }
-      if (length > LONGEST) throw new MonitorLineInvalid(`a line of more than ${LONGEST} characters`);
+      lines.take(text, listener);
     } catch (error) {
       stream.off('data', onData);
       fail(error);
     }
   };
   stream.setEncoding('utf8').on('data', onData);
-}
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch (cause) {
-    throw new MonitorLineInvalid('a line that is no JSON', cause);
-  }
 }

@@ -4,9 +4,10 @@ import type { CounterReport } from '../model/counters.ts';
 import type { History, HistoryQuery } from '../model/history.ts';
 import type { ClassFigures, PathReport } from '../model/path.ts';
 import type { AlertReport, WatchPlan } from '../model/watch-plan.ts';
+import { formatError } from '../base/error.ts';
 import { Alerts } from './alerts.ts';
 import { HistoryBook } from './history-book.ts';
-import { openHistoryDisk } from './history-disk.ts';
+import { noHistoryDisk, openHistoryDisk } from './history-disk.ts';
 import { Metrics } from './metrics.ts';
 import { type MetricsAddress, type MetricsServer, serveMetrics } from './metrics-server.ts';
 
@@ -53,23 +54,47 @@ export interface OpenKeeping extends Keeping {
   readonly metricsPort: number | undefined;
 }
 
+/** ms: before an address for /metrics that could not be listened on is tried again. */
+const AGAIN = 10_000;
+
 class RunningKeeping implements OpenKeeping {
   readonly #book: HistoryBook;
   readonly #alerts = new Alerts();
   /** Undefined: nobody is to be shown them. */
   readonly #metrics: Metrics | undefined;
-  readonly #server: MetricsServer | undefined;
+  readonly #at: MetricsAddress | undefined;
+  #server: MetricsServer | undefined;
+  #serving: Promise<void> | undefined;
+  /** ms since the epoch. */
+  #served = -Infinity;
+  /** Why nothing is kept on disk, and why /metrics is not served. */
+  readonly #unkept: string | undefined;
+  #unserved: string | undefined;
   readonly #now: () => number;
 
-  constructor(book: HistoryBook, metrics: Metrics | undefined, server: MetricsServer | undefined, now: () => number) {
+  constructor(book: HistoryBook, { metrics, version, now = Date.now }: KeepingOptions, unkept: string | undefined) {
     this.#book = book;
-    this.#metrics = metrics;
-    this.#server = server;
+    this.#at = metrics;
+    this.#metrics = metrics && new Metrics(version);
     this.#now = now;
+    this.#unkept = unkept;
+  }
+
+  /** Tries it. Never rejects. */
+  async serve(): Promise<void> {
+    const metrics = this.#metrics;
+    if (!metrics || !this.#at) return;
+    this.#served = this.#now();
+    try {
+      this.#server = await serveMetrics(this.#at, () => metrics.text(this.#now()));
+      this.#unserved = undefined;
+    } catch (error) {
+      this.#unserved = formatError(error);
+    }
   }
 
   get troubles(): readonly string[] {
-    return this.#book.troubles;
+    return [this.#unkept, this.#unserved].filter((trouble) => trouble !== undefined).concat(this.#book.troubles);
   }
 
   get metricsPort(): number | undefined {
@@ -90,6 +115,11 @@ class RunningKeeping implements OpenKeeping {
     const alerts = this.#alerts.second(paths, counters, now);
     this.#metrics?.second(paths, counters, alerts, this.#book, now);
     this.#book.tick(now);
+    if (this.#at && !this.#server && !this.#serving && Math.abs(this.#now() - this.#served) >= AGAIN) {
+      this.#serving = this.serve().finally(() => {
+        this.#serving = undefined;
+      });
+    }
     return alerts;
   }
 
@@ -99,6 +129,7 @@ class RunningKeeping implements OpenKeeping {
   }
 
   async close(): Promise<void> {
+    await this.#serving;
     await this.#server?.close();
     await this.#book.close(this.#now());
   }
@@ -129,17 +160,21 @@ class RunningKeeping implements OpenKeeping {
 }
 
 /**
- * Opens the history and, where wanted, the metrics server.
- * @throws MonitorError MONITOR_METRICS when it cannot listen; what the system says of a `stateDir` that it cannot use
+ * Opens the history and, where wanted, the metrics server. Never rejects: paths are measured and judged also where neither a disk nor an
+ * address can be had. Then `troubles` says so; the address is tried again, the disk at the next start alone: what it has is not known.
  */
-export async function openKeeping({ stateDir, metrics: at, version, budget, now = Date.now }: KeepingOptions): Promise<OpenKeeping> {
-  const metrics = at && new Metrics(version);
-  const server = at && metrics && await serveMetrics(at, () => metrics.text(now()));
+export async function openKeeping(options: KeepingOptions): Promise<OpenKeeping> {
+  const { stateDir, budget, now = Date.now } = options;
+  const where = join(stateDir, 'history');
+  let unkept: string | undefined;
+  let book: HistoryBook;
   try {
-    const book = await HistoryBook.open(await openHistoryDisk(join(stateDir, 'history')), now(), budget);
-    return new RunningKeeping(book, metrics, server, now);
+    book = await HistoryBook.open(await openHistoryDisk(where), now(), budget);
   } catch (error) {
-    await server?.close();
-    throw error;
+    unkept = `history: ${where} cannot be used (${formatError(error)}): it is in memory alone until the agent is started again`;
+    book = await HistoryBook.open(noHistoryDisk(where), now(), budget);
   }
+  const keeping = new RunningKeeping(book, options, unkept);
+  await keeping.serve();
+  return keeping;
 }

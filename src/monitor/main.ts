@@ -12,7 +12,6 @@ import { MonitorError } from './errors.ts';
 import { KernelGround } from './ground-kernel.ts';
 import { readLines } from './json-lines.ts';
 import { openKeeping } from './keeping.ts';
-import { decodeCommand } from './monitor-command.ts';
 import { MonitorProcess } from './monitor-process.ts';
 import type { MonitorMessage } from './monitor-protocol.ts';
 
@@ -33,8 +32,8 @@ export interface MonitorOptions {
 const MOST_WAITING = 16 << 20;
 
 /**
- * Resolves when its agent closed stdin, or it was told to end. Rejects with MonitorLineInvalid, NativeMissingError, MonitorError of
- * openKeeping, SystemError for a namespace that is not there.
+ * Resolves when its agent closed stdin, or it was told to end. Rejects with MonitorLineInvalid for what is no JSON, with
+ * NativeMissingError, SystemError for a namespace that is not there.
  */
 export async function runMonitor({ runDir, stateDir, metrics, netns: name, signal }: MonitorOptions): Promise<void> {
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
@@ -58,7 +57,7 @@ export async function runMonitor({ runDir, stateDir, metrics, netns: name, signa
       const gone = Promise.withResolvers<void>();
       out.on('error', () => gone.resolve());
       stdin.on('end', () => gone.resolve()).on('error', () => gone.resolve());
-      readLines(stdin, (value) => monitor.command(decodeCommand(value)), (error) => gone.reject(error));
+      readLines(stdin, (value) => monitor.hear(value), (error) => gone.reject(error));
       await Promise.race([gone.promise, told.end]);
     } finally {
       stdin.pause();

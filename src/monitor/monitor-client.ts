@@ -2,6 +2,7 @@
  * The agent's end of its monitor: starts it, tells it the plan, hands on what it says, and starts it again when it ended, after a second,
  * then after twice as long each time, up to a minute. A monitor that says nothing for 15 s is stuck, and replaced.
  */
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { formatError } from '../base/error.ts';
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
 import type { History, HistoryQuery } from '../model/history.ts';
@@ -9,7 +10,7 @@ import type { WatchPlan } from '../model/watch-plan.ts';
 import { MonitorError, MonitorLineInvalid, MonitorUnreachable } from './errors.ts';
 import { readLines } from './json-lines.ts';
 import type { MonitorCommand, MonitorMessage, WatchedNic } from './monitor-protocol.ts';
-import { type MonitorChild, type MonitorSpawnOptions, spawnMonitor } from './monitor-spawn.ts';
+import { type MonitorChild, type MonitorSpawnOptions, monitorLog, spawnMonitor } from './monitor-spawn.ts';
 
 export type MonitorHello = Extract<MonitorMessage, { readonly kind: 'hello' }>;
 export type MonitorReport = Extract<MonitorMessage, { readonly kind: 'report' }>;
@@ -22,8 +23,8 @@ export interface MonitorClientOptions {
   readonly onReport: (report: MonitorReport) => void;
   /** At once. */
   readonly onTurn: (turn: MonitorTurn) => void;
-  /** It ended, and will be started again: in words, for the log. */
-  readonly onEnd: (how: string) => void;
+  /** It ended, and will be started `again` in so many ms: in words, with what it wrote last where it ended by itself. */
+  readonly onEnd: (how: string, again: Milliseconds) => void;
   /** For tests: instead of a process. */
   readonly start?: () => MonitorChild;
   /** 15 s without. */
@@ -39,6 +40,8 @@ interface Question {
 }
 
 const SILENCE = seconds(15);
+/** Looks in that time. Counted, for this agent may have slept itself: what was said meanwhile waits to be read. */
+const LOOKS = 5;
 const FIRST = seconds(1);
 const MOST = seconds(60);
 /** It ran so long: what it ends of now is something else. */
@@ -46,6 +49,8 @@ const SOUND = seconds(60);
 const ANSWER = seconds(5);
 /** Until it has written what it keeps. */
 const FAREWELL = seconds(5);
+/** Bytes of its log that are looked at for why it ended. */
+const LAST_WORDS = 2048;
 
 export class MonitorClient {
   readonly #options: MonitorClientOptions;
@@ -91,7 +96,7 @@ export class MonitorClient {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#restart);
-    clearTimeout(this.#watchdog);
+    clearInterval(this.#watchdog);
     const child = this.#child;
     if (!child) return;
     child.input.end();
@@ -102,6 +107,8 @@ export class MonitorClient {
 
   #start(): void {
     const { start, spawn, silence = SILENCE } = this.#options;
+    const log = monitorLog(spawn.runDir);
+    const written = sizeOf(log);
     let child: MonitorChild;
     try {
       child = (start ?? ((): MonitorChild => spawnMonitor(spawn)))();
@@ -113,29 +120,30 @@ export class MonitorClient {
     this.#child = child;
     this.#greeted = false;
     let fault: string | undefined;
-    const stuck = (): void => {
+    let silent = 0;
+    this.#watchdog = setInterval(() => {
+      if (++silent < LOOKS) return;
       fault = `said nothing for ${silence / 1000} s`;
       child.kill('SIGKILL');
-    };
-    this.#watchdog = setTimeout(stuck, silence);
+    }, silence / LOOKS);
     // A write that it does not take any more is told by its end.
     child.input.on('error', () => undefined);
     readLines(child.output, (value) => {
-      this.#watchdog?.refresh();
+      silent = 0;
       this.#hear(checked(value));
     }, (error) => {
       fault = formatError(error);
       child.kill('SIGKILL');
     });
-    void child.exited.then((how) => this.#ended(how, fault, performance.now() - began));
+    void child.exited.then((how) => this.#ended(fault ?? `${how}${lastWords(log, written)}`, performance.now() - began));
   }
 
-  #ended(how: string, fault: string | undefined, ran: number): void {
-    clearTimeout(this.#watchdog);
+  #ended(how: string, ran: number): void {
+    clearInterval(this.#watchdog);
     this.#child = undefined;
     this.#greeted = false;
     for (const id of this.#questions.keys()) this.#question(id)?.reject(new MonitorUnreachable(how));
-    if (!this.#closed) this.#again(fault ?? how, ran);
+    if (!this.#closed) this.#again(how, ran);
   }
 
   #again(how: string, ran: number): void {
@@ -144,7 +152,7 @@ export class MonitorClient {
     const wait = this.#wait;
     this.#wait = ms(Math.min(MOST, 2 * wait));
     this.#restart = setTimeout(() => this.#start(), wait);
-    onEnd(`${how}; started again in ${wait / 1000} s`);
+    onEnd(how, wait);
   }
 
   #hear(message: MonitorMessage): void {
@@ -175,6 +183,32 @@ export class MonitorClient {
   #send(command: MonitorCommand): void {
     const { input } = this.#child ?? {};
     if (input?.writable) input.write(`${JSON.stringify(command)}\n`);
+  }
+}
+
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
+/** ` (the last line that was written to the log)`, of what came after its first `from` bytes; empty: nothing did, or it cannot be read. */
+function lastWords(path: string, from: number): string {
+  try {
+    const log = openSync(path, 'r');
+    try {
+      const { size } = fstatSync(log);
+      const begin = Math.max(from, size - LAST_WORDS);
+      const bytes = Buffer.alloc(Math.max(0, size - begin));
+      const line = bytes.toString('utf8', 0, readSync(log, bytes, 0, bytes.length, begin)).trim().split('\n').at(-1) ?? '';
+      return line === '' ? '' : ` (${line})`;
+    } finally {
+      closeSync(log);
+    }
+  } catch {
+    return '';
   }
 }
 

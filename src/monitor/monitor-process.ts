@@ -5,7 +5,9 @@ import type { CounterReport } from '../model/counters.ts';
 import type { WatchPlan } from '../model/watch-plan.ts';
 import type { Deadline } from '../native/native.ts';
 import type { MonitorGround } from './ground.ts';
+import { MonitorLineInvalid } from './errors.ts';
 import type { Keeping } from './keeping.ts';
+import { decodeCommand } from './monitor-command.ts';
 import type { MonitorCommand, MonitorMessage, WatchedNic } from './monitor-protocol.ts';
 import { Probing } from './probing.ts';
 
@@ -40,6 +42,8 @@ export class MonitorProcess {
   #second: Milliseconds;
   #turns = 0;
   #troubles: readonly string[] = [];
+  /** Why the last plan is not followed. */
+  #unread: string | undefined;
 
   constructor(options: MonitorProcessOptions) {
     this.#options = options;
@@ -59,6 +63,24 @@ export class MonitorProcess {
     this.#clock.arm(this.#second);
   }
 
+  /**
+   * What its agent says, which may be of another version, or have it from a server that is. What cannot be read is told of, and everything
+   * goes on as it was: whoever ended over it would be told the same again. Never throws or rejects.
+   */
+  hear(value: unknown): void {
+    let command: MonitorCommand;
+    try {
+      command = decodeCommand(value);
+    } catch (error) {
+      if (!(error instanceof MonitorLineInvalid)) throw error;
+      const id = typeof value === 'object' && value !== null && 'id' in value ? value.id : undefined;
+      if (typeof id === 'number') this.#options.tell({ kind: 'no-answer', id, code: error.code, message: error.message });
+      else this.#unread = `what is to be watched now cannot be read, and it goes on as before: ${error.message}`;
+      return;
+    }
+    this.command(command);
+  }
+
   /** Never throws or rejects. */
   command(command: MonitorCommand): void {
     if (command.kind === 'query') {
@@ -66,6 +88,7 @@ export class MonitorProcess {
       return;
     }
     const { plan, nics } = command;
+    this.#unread = undefined;
     this.#options.keeping.plan(plan);
     this.#counters.nics(nics);
     this.#counters.capacities(plan);
@@ -89,7 +112,7 @@ export class MonitorProcess {
     const paths = this.#probing.second(at);
     const counters = this.#counters.read(at);
     const alerts = keeping.second(paths, counters, at);
-    const troubles = [...this.#probing.troubles, ...keeping.troubles];
+    const troubles = [...(this.#unread === undefined ? [] : [this.#unread]), ...this.#probing.troubles, ...keeping.troubles];
     for (const trouble of troubles) if (!this.#troubles.includes(trouble)) this.#options.log(trouble);
     this.#troubles = troubles;
     tell({ kind: 'report', paths, counters, alerts, troubles });

@@ -6,7 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { Native, Netns } from '../native/native.ts';
 
 /** Helper threads for a heap of some MB cost more than they spare. */
-const FLAGS = ['--single-threaded-gc'] as const;
+const FLAGS = ['--single-threaded-gc', '--min-semi-space-size=8'] as const;
 
 export interface MonitorSpawnOptions {
   /** Its log, `monitor.log`, is there. */

@@ -5,7 +5,7 @@
  * (stamp-direction.ts: with the next answer) waits for one second; in a total outage it is told as `unknown` then, and is not told again
  * when the path is back. In the minute it has the direction that turned out.
  *
- * Pure. Memory: 8 bytes for each answer of the last minute.
+ * Pure. Memory: 16 bytes for each answer of the last minute.
  */
 import type { ClassFigures, Directions } from '../model/path.ts';
 import type { StampSample, StampTotals } from '../protocol/stamp-sender.ts';
@@ -13,13 +13,17 @@ import type { StampSample, StampTotals } from '../protocol/stamp-sender.ts';
 /** Seconds. */
 const WINDOW = 60;
 
+const NONE = new Float64Array(0);
+
 interface Marks {
   readonly atReflector: number;
   readonly returned: number;
 }
 
+/** A second. */
 class Slot {
-  readonly rtts: Float64Array;
+  /** Sorted, when it is over. */
+  rtts: Float64Array = NONE;
   jitter = 0;
   variations = 0;
   forward = 0;
@@ -28,11 +32,6 @@ class Slot {
   errorKnown = true;
   oneWays = 0;
   marks: Marks | undefined;
-  sent = 0;
-
-  constructor(rtts: Float64Array) {
-    this.rtts = rtts;
-  }
 }
 
 export class PathFigures {
@@ -40,8 +39,10 @@ export class PathFigures {
   #rtts = new Float64Array(16);
   #count = 0;
   #lastRtt: number | undefined;
-  #now = new Slot(new Float64Array(0));
+  #now = new Slot();
   readonly #slots: Slot[] = [];
+  /** The RTTs of all slots, sorted: kept so, since sorting them anew each second costs more than all else here. */
+  #sorted: Float64Array = NONE;
   /** Totals at the end of each of these seconds, and one before. */
   readonly #totals: StampTotals[];
   /** Losses told so far, and of them without direction. */
@@ -81,34 +82,29 @@ export class PathFigures {
     const before = this.#totals.at(-1) ?? totals;
     const lost = this.#tell(before, totals);
     const slot = this.#now;
-    const sorted = this.#rtts.slice(0, this.#count).sort();
-    const done = Object.assign(new Slot(sorted), { ...slot, rtts: sorted });
-    this.#slots.push(done);
+    slot.rtts = this.#rtts.slice(0, this.#count).sort();
+    this.#slots.push(slot);
     this.#totals.push(totals);
+    let gone: Slot | undefined;
     if (this.#slots.length > WINDOW) {
-      this.#slots.shift();
+      gone = this.#slots.shift();
       this.#totals.shift();
     }
+    this.#sorted = exchanged(this.#sorted, gone?.rtts ?? NONE, slot.rtts);
     this.#count = 0;
-    this.#now = new Slot(sorted.subarray(0, 0));
-    return figures(this.#dscp, before, totals, lost, [done], sorted);
+    this.#now = new Slot();
+    return figures(this.#dscp, before, totals, lost, [slot], slot.rtts);
   }
 
   /** The last minute, up to the end of the last second. */
   window(): ClassFigures {
     const [first, last] = [this.#totals[0], this.#totals.at(-1)];
-    const all = new Float64Array(this.#slots.reduce((sum, { rtts }) => sum + rtts.length, 0));
-    let at = 0;
-    for (const { rtts } of this.#slots) {
-      all.set(rtts, at);
-      at += rtts.length;
-    }
     if (!first || !last) throw new Error('totals are never empty');
     const lost = {
       forward: Math.max(0, last.lost.forward - first.lost.forward), backward: Math.max(0, last.lost.backward - first.lost.backward),
       unknown: Math.max(0, last.lost.unknown - first.lost.unknown),
     };
-    return figures(this.#dscp, first, last, lost, this.#slots, all.sort());
+    return figures(this.#dscp, first, last, lost, this.#slots, this.#sorted);
   }
 
   #tell(before: StampTotals, totals: StampTotals): Directions {
@@ -126,6 +122,22 @@ export class PathFigures {
   }
 }
 
+/** Sorted, as all three are: without those of `gone`, which are all in it, and with those of `come`. */
+function exchanged(sorted: Float64Array, gone: Float64Array, come: Float64Array): Float64Array {
+  const out = new Float64Array(sorted.length - gone.length + come.length);
+  let [at, left, added] = [0, 0, 0];
+  for (const rtt of sorted) {
+    if (left < gone.length && gone[left] === rtt) {
+      left++;
+      continue;
+    }
+    for (let next; (next = come[added]) !== undefined && next < rtt; added++) out[at++] = next;
+    out[at++] = rtt;
+  }
+  out.set(come.subarray(added), at);
+  return out;
+}
+
 const lostOf = ({ lost }: StampTotals): number => lost.forward + lost.backward + lost.unknown;
 
 /** Nearest rank: the smallest that so great a share of all is not above. */
@@ -135,10 +147,21 @@ export const percentile = (sorted: Float64Array, share: number): number =>
 function figures(
   dscp: number, before: StampTotals, after: StampTotals, lost: Directions, slots: readonly Slot[], sorted: Float64Array,
 ): ClassFigures {
-  const sum = (pick: (slot: Slot) => number): number => slots.reduce((total, slot) => total + pick(slot), 0);
   const answered = sorted.length;
-  const [variations, oneWays] = [sum((slot) => slot.variations), sum((slot) => slot.oneWays)];
-  const marks = slots.findLast((slot) => slot.marks !== undefined)?.marks;
+  let [jitter, variations, forward, backward, oneWays, error, errorKnown] = [0, 0, 0, 0, 0, 0, true];
+  let marks: Marks | undefined;
+  for (const slot of slots) {
+    jitter += slot.jitter;
+    variations += slot.variations;
+    forward += slot.forward;
+    backward += slot.backward;
+    oneWays += slot.oneWays;
+    error = Math.max(error, slot.error);
+    errorKnown &&= slot.errorKnown;
+    marks = slot.marks ?? marks;
+  }
+  let total = 0;
+  for (const rtt of sorted) total += rtt;
   return {
     dscp, sent: answered + lost.forward + lost.backward + lost.unknown, answered, lost,
     late: after.late - before.late,
@@ -148,15 +171,14 @@ function figures(
     },
     ...(answered > 0 && {
       rtt: {
-        min: sorted[0] ?? 0, mean: sorted.reduce((total, rtt) => total + rtt, 0) / answered, max: sorted[answered - 1] ?? 0,
+        min: sorted[0] ?? 0, mean: total / answered, max: sorted[answered - 1] ?? 0,
         p50: percentile(sorted, 0.5), p90: percentile(sorted, 0.9), p99: percentile(sorted, 0.99),
-        jitter: variations === 0 ? 0 : sum((slot) => slot.jitter) / variations,
+        jitter: variations === 0 ? 0 : jitter / variations,
       },
     }),
     ...(oneWays > 0 && {
       oneWay: {
-        forward: sum((slot) => slot.forward) / oneWays, backward: sum((slot) => slot.backward) / oneWays,
-        ...(slots.every((slot) => slot.errorKnown) && { error: Math.max(...slots.map((slot) => slot.error)) }),
+        forward: forward / oneWays, backward: backward / oneWays, ...(errorKnown && { error }),
       },
     }),
     ...(marks && { marking: marks }),

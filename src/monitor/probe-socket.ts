@@ -3,7 +3,8 @@
  * turn of the probing's clock and not when something arrives: the kernel says when that was.
  */
 import type { Milliseconds } from '../base/units.ts';
-import type { UdpDestination, UdpRefusal, UdpSocket } from '../native/udp.ts';
+import { MOST_AT_ONCE } from '../native/udp.ts';
+import type { ReceivedDatagram, UdpDestination, UdpRefusal, UdpSocket } from '../native/udp.ts';
 import type { ClockError } from '../wire/stamp-time.ts';
 import { MonitorError } from './errors.ts';
 import type { MonitorGround } from './ground.ts';
@@ -71,16 +72,22 @@ export class ProbeSocket {
   /** Takes in all that has arrived; late answers with the next that are awaited. */
   drain(time: TurnTime, now: Milliseconds): void {
     if (this.#awaited === 0) return;
-    for (let datagram; (datagram = this.#socket.receive()) !== undefined;) {
-      const { data, timestamp } = datagram;
-      const ssid = data.length < SSID_AT + 2 ? 0 : (data[SSID_AT] ?? 0) << 8 | (data[SSID_AT + 1] ?? 0);
-      const prober = this.#probers.get(ssid);
-      if (this.#awaited > 0) this.#awaited--;
-      if (prober) prober.heard(datagram, time.arrival(timestamp, this.#emptied, now));
-      else this.#strays++;
+    for (let count: number = MOST_AT_ONCE; count === MOST_AT_ONCE;) {
+      const datagrams = this.#socket.receiveMany(MOST_AT_ONCE);
+      count = datagrams.length;
+      for (const datagram of datagrams) this.#heard(datagram, time, now);
     }
     this.#emptied = now;
     if (now >= this.#awaitedUntil) this.#awaited = 0;
+  }
+
+  #heard(datagram: ReceivedDatagram, time: TurnTime, now: Milliseconds): void {
+    const { data, timestamp } = datagram;
+    const ssid = data.length < SSID_AT + 2 ? 0 : (data[SSID_AT] ?? 0) << 8 | (data[SSID_AT + 1] ?? 0);
+    const prober = this.#probers.get(ssid);
+    if (this.#awaited > 0) this.#awaited--;
+    if (prober) prober.heard(datagram, time.arrival(timestamp, this.#emptied, now));
+    else this.#strays++;
   }
 
   /** What ICMP said since the last time. */

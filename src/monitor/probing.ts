@@ -1,8 +1,8 @@
 /**
  * All probing of a host: its reflectors, the sockets it probes from, the paths it watches, and the clock that says whose turn it is.
  *
- * A turn of the clock: all sockets are emptied, what is lost settles, what is due is sent. Turns are 5 ms apart at least, 10 where nothing
- * is probed more than 50 times a second, so that one takes what would otherwise wake the process several times: waking is the larger part
+ * A turn of the clock: all sockets are emptied, what is lost settles, what is due is sent. Turns are 5 ms apart at least, 20 where nothing
+ * is probed more than 25 times a second, so that one takes what would otherwise wake the process several times: waking is the larger part
  * of what a probe costs.
  */
 import { type Milliseconds, ms, seconds } from '../base/units.ts';
@@ -31,7 +31,7 @@ export interface ProbingOptions {
 }
 
 /** Between two turns of the clock at least, ms; less than half of an interval where that allows it. */
-const PACE = { least: 5, most: 10 } as const;
+const PACE = { least: 5, most: 20 } as const;
 /** So much too early is in time. */
 const EARLY = 1;
 /** Between two looks at the links' MTUs. */
@@ -50,9 +50,11 @@ export class Probing {
   readonly #reflectors = new Map<string, Reflector>();
   /** Those that are emptied at each turn. */
   #polled: readonly Reflector[] = [];
-  /** By peer and path, and what they were made by. */
-  readonly #watches = new Map<string, { readonly watch: PathWatch; readonly made: string }>();
+  /** By peer and path; the plan that they were last found to be in, and what they were made by. */
+  readonly #watches = new Map<string, { readonly watch: PathWatch; readonly plan: WatchPlan; readonly made: string }>();
   readonly #troubles = new Map<string, string>();
+  /** By local address: what keeps answers from being read. Not among the others, which are found anew with every look at the plan. */
+  readonly #unread = new Map<string, string>();
   #plan: WatchPlan | undefined;
   #mtuLook = -Infinity;
   #refusalLook = -Infinity;
@@ -73,7 +75,7 @@ export class Probing {
   /** What it cannot do now, for people. */
   get troubles(): readonly string[] {
     const unsent = [...this.#watches.values()].flatMap(({ watch: { trouble } }) => (trouble === undefined ? [] : [trouble]));
-    return [...this.#troubles.values(), ...unsent];
+    return [...this.#troubles.values(), ...this.#unread.values(), ...unsent];
   }
 
   /** ms: the worst of its clock since it was last asked. */
@@ -146,9 +148,10 @@ export class Probing {
       try {
         socket.drain(this.#time, now);
         if (look) this.#takeRefusals(socket, now);
+        this.#unread.delete(address);
       } catch (error) {
         if (!(error instanceof SystemError)) throw error;
-        this.#troubles.set(`socket ${address}`, `answers to ${address} cannot be read: ${error.message}`);
+        this.#unread.set(address, `answers to ${address} cannot be read: ${error.message}`);
       }
     }
     return now;
@@ -187,6 +190,7 @@ export class Probing {
       for (const [key, { watch }] of this.#watches) if (watch.options.socket === socket) this.#remove(key);
       socket.close();
       this.#sockets.delete(address);
+      this.#unread.delete(address);
     }
     for (const [key, reflector] of this.#reflectors) {
       if (wanted.has(key.split(' ')[0] ?? '') && key.endsWith(` ${plan.probing.port}`)) continue;
@@ -217,17 +221,24 @@ export class Probing {
       for (const [path, { classes }] of Object.entries(plan.paths)) {
         const [source, destination] = [plan.local[path], peer.addresses[path]];
         const socket = source === undefined ? undefined : this.#sockets.get(source);
+        const key = `${peer.host}/${path}`;
+        const known = this.#watches.get(key);
+        if (socket && known?.plan === plan && known.watch.options.socket === socket) {
+          wanted.add(key);
+          continue;
+        }
         const to = destination === undefined ? undefined : this.#parse(destination);
         if (source === undefined || destination === undefined || !socket || !to) continue;
         const [first, ...others] = classes;
         if (first === undefined) continue;
         if (this.#parse(source)?.family !== to.family) continue;
-        const key = `${peer.host}/${path}`;
         wanted.add(key);
         const { probing: { port, timeout, rate }, quality } = plan;
         const made = JSON.stringify([source, destination, port, timeout, rate, classes, quality]);
-        const known = this.#watches.get(key);
-        if (known?.made === made) continue;
+        if (known?.made === made) {
+          this.#watches.set(key, { ...known, plan });
+          continue;
+        }
         if (known) this.#remove(key);
         const watch = new PathWatch({
           peer: peer.host, path, source, destination, socket, time: this.#time, to: { address: to.bytes(), port }, classes: [first, ...others], timeout: ms(timeout),
@@ -235,7 +246,7 @@ export class Probing {
           onAnswer: (dscp, rtt, at) => onAnswer({ peer: peer.host, path, dscp, rtt, at: this.#time.epoch(at) }),
           onTurn: (turn, watch) => onTurn(turnReport(turn, watch, this.#time.epoch(this.#time.now()))),
         }, now);
-        this.#watches.set(key, { watch, made });
+        this.#watches.set(key, { watch, plan, made });
         this.#mtuLook = -Infinity;
       }
     }
@@ -247,12 +258,13 @@ export class Probing {
     const turn = new Set(sessions.sessions.map(({ to, path }) => `${to}/${path}`));
     let most = 0;
     const all = [...this.#watches].map(([key, { watch }]) => ({ key, watch, more: watch.judge.wantsMore }));
+    const hasty = new Map<string, number>();
+    for (const { watch: { options: { path } }, more } of all) if (more) hasty.set(path, (hasty.get(path) ?? 0) + 1);
     for (const { key, watch, more } of all) {
       const { path } = watch.options;
       const planned = turn.has(key) ? 1000 / (sessions.interval.get(path) ?? Infinity) : 0;
-      const hasty = all.filter((each) => each.more && each.watch.options.path === path).length;
       const capacity = plan.paths[path]?.capacity ?? 0;
-      const rate = more ? hastenedRate(plan, hasty * watch.entries.length, capacity, planned) : planned;
+      const rate = more ? hastenedRate(plan, (hasty.get(path) ?? 0) * watch.entries.length, capacity, planned) : planned;
       most = Math.max(most, rate);
       if (Math.abs(rate - watch.rate) < 0.01 * rate) continue;
       const before = watch.rate;
@@ -269,13 +281,14 @@ export class Probing {
   }
 
   #lookAtMtus(plan: WatchPlan, now: Milliseconds): void {
+    const probed = new Map<string, number>();
+    for (const { watch: { rate, options: { path } } } of this.#watches.values()) if (rate > 0) probed.set(path, (probed.get(path) ?? 0) + 1);
     for (const { watch } of this.#watches.values()) {
       const { path, destination } = watch.options;
       const to = this.#parse(destination);
       const { capacity, mtu } = plan.paths[path] ?? {};
-      const paths = [...this.#watches.values()].filter((each) => each.watch.options.path === path && each.watch.rate > 0).length;
       const wanted = mtu ?? (to && this.#options.ground.linkMtu(to));
-      const interval = fullSizeInterval(plan, paths, wanted ?? 0, capacity ?? 0);
+      const interval = fullSizeInterval(plan, probed.get(path) ?? 0, wanted ?? 0, capacity ?? 0);
       watch.setMtu(wanted, interval, ms(now + phaseOf(this.#phases++, interval)));
       this.#heap.set(watch.mtuEntry, watch.mtuDue);
     }

@@ -4,6 +4,7 @@
  */
 import { type Milliseconds, seconds } from '../base/units.ts';
 import { SystemError } from '../native/native.ts';
+import { MOST_AT_ONCE } from '../native/udp.ts';
 import type { ReceivedDatagram, UdpSocket } from '../native/udp.ts';
 import { StampReflector } from '../protocol/stamp-reflector.ts';
 import { type IpAddress, Ipv4Address, Ipv6Address } from '../wire/ip-address.ts';
@@ -53,7 +54,7 @@ export class Reflector {
     });
     this.#machine = new StampReflector({
       port, format: 'ntp', sessions: SESSIONS, idle: IDLE, admits, permitsDscp: () => true,
-      source: 'local', methodIn: 'software', methodOut: 'software',
+      source: 'local', methodIn: 'software', methodOut: 'software', reuse: true,
     });
     this.#listen(true);
   }
@@ -91,18 +92,18 @@ export class Reflector {
 
   /** Answers what has come. */
   drain(now: Milliseconds): void {
-    for (let i = 0; i < BURST; i++) {
-      let datagram: ReceivedDatagram | undefined;
+    for (let heard = 0, count: number = MOST_AT_ONCE; count === MOST_AT_ONCE && heard < BURST; heard += count) {
+      let datagrams: readonly ReceivedDatagram[];
       try {
-        datagram = this.#socket.receive();
+        datagrams = this.#socket.receiveMany(MOST_AT_ONCE);
       } catch (error) {
         // Told once by the kernel, and then gone.
         if (error instanceof SystemError) return this.#count(error.errnoName);
         throw error;
       }
-      if (!datagram) return;
-      this.#heard++;
-      this.#reflect(datagram, now);
+      count = datagrams.length;
+      this.#heard += count;
+      for (const datagram of datagrams) this.#reflect(datagram, now);
     }
   }
 

@@ -1,12 +1,11 @@
 /** UDP sockets of the kernel: ip(7), ipv6(7), udp(7). */
 import { AF_INET, AF_INET6, ControlReader, ControlWriter, readSocketAddress, writeSocketAddress } from './control-message.ts';
-import type { SocketAddress } from './control-message.ts';
 import { errno, systemError } from './errno.ts';
 import { cInt, check } from './kernel-descriptor.ts';
 import { IPPROTO_IPV6, KernelSocket, SOCK_DGRAM, SOL_SOCKET, SO_RCVBUFFORCE, SO_TIMESTAMPNS, prepared } from './kernel-sockets.ts';
 import { SystemError } from './native.ts';
 import type { Rawio } from './rawio.ts';
-import { MOST_REFUSALS, addressText, checkUdpDestination, checkUdpOptions, udpSocketText } from './udp.ts';
+import { MOST_AT_ONCE, MOST_REFUSALS, addressText, checkMost, checkUdpDestination, checkUdpOptions, udpSocketText } from './udp.ts';
 import type { ReceivedDatagram, UdpDestination, UdpRefusal, UdpSocket, UdpSocketOptions } from './udp.ts';
 
 // asm-generic/socket.h, linux/socket.h, linux/sockios.h
@@ -73,11 +72,23 @@ const BUFFER_BYTES = 65536;
 const SLAB_BYTES = 4 * BUFFER_BYTES;
 let slab = new Uint8Array(SLAB_BYTES);
 let buffer = slab.subarray();
-const nameBuffer = new Uint8Array(28);
-const controlBuffer = new Uint8Array(512);
+const NAME_BYTES = 28;
+const CONTROL_BYTES = 512;
+const nameBuffer = new Uint8Array(NAME_BYTES);
+const controlBuffer = new Uint8Array(CONTROL_BYTES);
 const lengths = new Int32Array(3);
 const control = new ControlReader(controlBuffer);
 const nameView = new DataView(nameBuffer.buffer);
+/** Where `receiveMany` receives: a place for each, of which only the pages are ever touched that datagrams reach. */
+interface Places {
+  readonly data: Uint8Array;
+  readonly names: Uint8Array;
+  readonly controls: Uint8Array;
+  readonly lengths: Int32Array;
+  readonly name: readonly DataView[];
+  readonly control: readonly ControlReader[];
+}
+let places: Places | undefined;
 const messages = new ControlWriter(128);
 const socketNames = { 4: new Uint8Array(16), 6: new Uint8Array(28) } as const;
 
@@ -90,6 +101,16 @@ function cutOff(length: number): Uint8Array {
     buffer = slab.subarray();
   } else buffer = slab.subarray(next);
   return data;
+}
+
+function makePlaces(): Places {
+  const [names, controls] = [new Uint8Array(MOST_AT_ONCE * NAME_BYTES), new Uint8Array(MOST_AT_ONCE * CONTROL_BYTES)];
+  const each = Array.from({ length: MOST_AT_ONCE }, (_, i) => i);
+  return {
+    data: new Uint8Array(MOST_AT_ONCE * BUFFER_BYTES), names, controls, lengths: new Int32Array(MOST_AT_ONCE * 4),
+    name: each.map((i) => new DataView(names.buffer, i * NAME_BYTES, NAME_BYTES)),
+    control: each.map((i) => new ControlReader(controls.subarray(i * CONTROL_BYTES, (i + 1) * CONTROL_BYTES))),
+  };
 }
 
 class KernelUdpSocket extends KernelSocket implements UdpSocket {
@@ -127,7 +148,7 @@ class KernelUdpSocket extends KernelSocket implements UdpSocket {
   receive(): ReceivedDatagram | undefined {
     for (;;) {
       const length = this.rawio.recvmsg(this.fd, 0, buffer, nameBuffer, controlBuffer, lengths);
-      if (length >= 0) return this.#datagram(cutOff(length));
+      if (length >= 0) return this.#datagram(cutOff(length), nameView, lengths[0], control, lengths[1]);
       if (length === -errno.EAGAIN) break;
       // See send; this ends, since each time one error is cleared.
       if (!TOLD_BY_ICMP.has(-length)) throw systemError(`recvmsg ${this.what}`, -length);
@@ -137,6 +158,39 @@ class KernelUdpSocket extends KernelSocket implements UdpSocket {
     return undefined;
   }
 
+  receiveMany(most: number): readonly ReceivedDatagram[] {
+    checkMost(most);
+    places ??= makePlaces();
+    const { data, names, controls, lengths, name, control } = places;
+    const received: ReceivedDatagram[] = [];
+    const wanted = Math.min(most, MOST_AT_ONCE);
+    for (;;) {
+      const count = this.rawio.recvmmsg(this.fd, wanted, data, names, controls, lengths);
+      if (count >= 0) {
+        let total = 0;
+        for (let i = 0; i < count; i++) total += lengths[4 * i] ?? 0;
+        // Copied, all of them at once: they may be kept for long.
+        const all = total <= buffer.length ? cutOff(total) : new Uint8Array(total);
+        all.set(data.subarray(0, total));
+        for (let i = 0, at = 0; i < count; i++) {
+          const [from, reader, length = 0] = [name[i], control[i], lengths[4 * i]];
+          if (!from || !reader) break;
+          received.push(this.#datagram(all.subarray(at, at + length), from, lengths[4 * i + 1], reader, lengths[4 * i + 2]));
+          at += length;
+        }
+        // An error that ended it early waits for the next call, and the socket is readable for it.
+        if (count === wanted) return received;
+        break;
+      }
+      if (count === -errno.EAGAIN) break;
+      // See receive.
+      if (!TOLD_BY_ICMP.has(-count)) throw systemError(`recvmmsg ${this.what}`, -count);
+      this.#refused = true;
+    }
+    if (this.#refused) this.#takeRefusals();
+    return received;
+  }
+
   refusals(): readonly UdpRefusal[] {
     this.#takeRefusals();
     const refusals = this.#refusals;
@@ -144,14 +198,14 @@ class KernelUdpSocket extends KernelSocket implements UdpSocket {
     return refusals;
   }
 
-  #datagram(data: Uint8Array): ReceivedDatagram {
+  #datagram(data: Uint8Array, name: DataView, nameBytes: number | undefined, control: ControlReader, controlBytes = 0): ReceivedDatagram {
     const { level, ttlMessage, tos, packetInfo, infoTo, infoLink } = this.#names;
-    const from = this.#name();
+    const from = readSocketAddress(name, nameBytes);
     if (from === undefined) throw systemError(`recvmsg ${this.what}: no sender`, errno.EINVAL);
     const bytes = from.address.length;
     let to: Uint8Array | undefined;
     let [ifindex, ttl, trafficClass, timestamp] = [0, 0, 0, 0];
-    for (control.begin(lengths[1] ?? 0); control.next();) {
+    for (control.begin(controlBytes); control.next();) {
       if (control.level === SOL_SOCKET && control.type === SO_TIMESTAMPNS) timestamp = control.milliseconds() ?? 0;
       if (control.level !== level) continue;
       if (control.type === ttlMessage) ttl = control.int() ?? 0;
@@ -195,7 +249,7 @@ class KernelUdpSocket extends KernelSocket implements UdpSocket {
 
   /** struct sock_extended_err: u32 errno, u8 origin, u8 type, u8 code, u8 padding, u32 info, u32 data; then who says so (sockaddr). */
   #refusal(): UdpRefusal | undefined {
-    const to = this.#name();
+    const to = readSocketAddress(nameView, lengths[0]);
     const { level, receiveErrors } = this.#names;
     let message: DataView | undefined;
     for (control.begin(lengths[1] ?? 0); control.next();) if (control.level === level && control.type === receiveErrors) message ??= control.data();
@@ -213,10 +267,6 @@ class KernelUdpSocket extends KernelSocket implements UdpSocket {
       code: message.getUint8(6),
       mtu: number === errno.EMSGSIZE ? message.getUint32(8, true) : undefined,
     };
-  }
-
-  #name(): SocketAddress | undefined {
-    return readSocketAddress(nameView, lengths[0]);
   }
 }
 

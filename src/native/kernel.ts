@@ -1,6 +1,7 @@
 /** `Native` on the Linux kernel, by way of the addon rawio.c. Needs root for nearly everything. */
 import { constants } from 'node:fs';
 import { errno, systemError } from './errno.ts';
+import { clockError } from './kernel-clock.ts';
 import { CLOCK_MONOTONIC, CLOCK_REALTIME, deadline } from './kernel-deadline.ts';
 import { check } from './kernel-descriptor.ts';
 import { realtime } from './kernel-realtime.ts';
@@ -70,6 +71,7 @@ export function kernelNative(): Native {
   return {
     monotonic: () => rawio.clockGettime(CLOCK_MONOTONIC),
     now: () => rawio.clockGettime(CLOCK_REALTIME),
+    clockError: () => clockError(rawio),
     deadline: () => deadline(rawio),
     realtime: (priority) => realtime(rawio, priority),
     joinGroup: (netns, ifindex, group) => inNetns(netns, () => joinGroup(rawio, ifindex, group)),

@@ -7,7 +7,9 @@ import { MemoryDescriptor, OpenFile } from './memory-descriptor.ts';
 import type { DescriptorTable } from './memory-descriptor.ts';
 import { DEFAULT_RECEIVE_BUFFER, FRAME_OVERHEAD, MemoryVeth } from './memory-link.ts';
 import type { MemoryLink } from './memory-link.ts';
-import { MOST_DATA, MOST_REFUSALS, addressText, checkUdpDestination, checkUdpOptions, isLinkLocal, udpSocketText } from './udp.ts';
+import {
+  MOST_AT_ONCE, MOST_DATA, MOST_REFUSALS, addressText, checkMost, checkUdpDestination, checkUdpOptions, isLinkLocal, udpSocketText,
+} from './udp.ts';
 import type { ReceivedDatagram, UdpDestination, UdpRefusal, UdpSocket, UdpSocketOptions } from './udp.ts';
 
 export interface MemoryAddress {
@@ -114,6 +116,14 @@ export class MemoryUdpSocket extends MemoryDescriptor implements UdpSocket {
     const received = this.#queue.shift();
     if (received === undefined) this.#fresh = false;
     else this.#queuedBytes -= received.data.length + FRAME_OVERHEAD;
+    return received;
+  }
+
+  receiveMany(most: number): readonly ReceivedDatagram[] {
+    checkMost(most);
+    this.checkOpen('recvmmsg');
+    const received: ReceivedDatagram[] = [];
+    for (let next; received.length < Math.min(most, MOST_AT_ONCE) && (next = this.receive()) !== undefined;) received.push(next);
     return received;
   }
 

@@ -16,7 +16,7 @@ import { MemoryTap } from './memory-tap.ts';
 import { MemoryUdpSocket } from './memory-udp.ts';
 import type { MemoryAddress, UdpHost, UdpNetwork } from './memory-udp.ts';
 import { checkGroup, checkNetnsName, checkTapName, NativeMisuseError, refusePromise } from './native.ts';
-import type { Native, Netns, RealtimeResult, Tap } from './native.ts';
+import type { KernelClockError, Native, Netns, RealtimeResult, Tap } from './native.ts';
 
 interface Namespace extends UdpHost {
   readonly name: string;
@@ -62,6 +62,8 @@ export class MemoryNetwork {
   readonly descriptors = new DescriptorTable();
   /** What `Native.realtime` answers. */
   realtime: RealtimeResult = { scheduling: 'ordinary', locked: false, because: 'in memory' };
+  /** What `Native.clockError` answers: as the kernel does where nobody disciplines the clock. */
+  clockError: KernelClockError = { synchronized: false, error: 16_000 };
   readonly #time = new VirtualTime();
   readonly #now: () => number;
   readonly #namespaces = new Map<string, Namespace>();
@@ -184,6 +186,7 @@ export class MemoryNetwork {
     return {
       monotonic: () => this.#time.now,
       now: () => this.#now(),
+      clockError: () => this.clockError,
       deadline: () => this.#time.deadline(),
       realtime: () => this.realtime,
       joinGroup: (netns, ifindex, group) => {

@@ -182,6 +182,14 @@ export interface RealtimeResult {
   readonly because?: string;
 }
 
+/** How far CLOCK_REALTIME may be off, as whoever disciplines it told the kernel (struct timex, adjtimex(2)). */
+export interface KernelClockError {
+  /** Something outside sets it: STA_UNSYNC is not set. The kernel sets that itself when nobody corrects it for long enough. */
+  readonly synchronized: boolean;
+  /** ms, maxerror: it is no further off, if who sets it is right. The kernel adds 0.5 ms each second, up to 16 s. */
+  readonly error: number;
+}
+
 /** Membership of an IP multicast group, until `close`. */
 export interface Membership {
   /** Idempotent. */
@@ -193,6 +201,8 @@ export interface Native {
   monotonic(): number;
   /** CLOCK_REALTIME, ms with fractions: the clock of `ReceivedFrame.timestamp`. It may jump. */
   now(): number;
+  /** What the kernel knows about the clock of `now`. */
+  clockError(): KernelClockError;
   deadline(): Deadline;
   /**
    * Puts the calling thread under SCHED_RR at `priority` (1..99), not inherited by what it starts (SCHED_RESET_ON_FORK), or else at nice

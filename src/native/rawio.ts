@@ -23,6 +23,8 @@ export interface Rawio {
   attachFilter(fd: number, program: Uint8Array): number;
   /** The one that returns no count: ms with fractions. */
   clockGettime(clock: number): number;
+  /** Changes nothing. Fills `about`, of struct timex: status, maxerror. Returns the clock's state. */
+  adjtimex(about: Float64Array): number;
   timerfdCreate(clock: number): number;
   /** TFD_TIMER_ABSTIME; 0, 0 disarms. Either way it is readable no more. */
   timerfdSettime(fd: number, seconds: number, nanoseconds: number): number;
@@ -46,6 +48,12 @@ export interface Rawio {
   recv(fd: number, buffer: Uint8Array, about: Float64Array): number;
   /** Like recv, with flags, a name and control messages; `lengths`: how many bytes of name and of control were filled, msg_flags. */
   recvmsg(fd: number, flags: number, data: Uint8Array, name: Uint8Array, control: Uint8Array, lengths: Int32Array): number;
+  /**
+   * How many came, up to `count`: recvmsg many times in one call. Each has its even share of `names` and `controls` and four numbers of
+   * `lengths`: how many bytes of data, of name and of control there are, msg_flags. Their data lies one behind the other; each may have as
+   * much as its even share of `data` is.
+   */
+  recvmmsg(fd: number, count: number, data: Uint8Array, names: Uint8Array, controls: Uint8Array, lengths: Int32Array): number;
   sendmsg(fd: number, name: Uint8Array, control: Uint8Array, data: Uint8Array): number;
   sendFds(fd: number, data: Uint8Array, fds: Int32Array): number;
   /** Like recv; `fds` has room for 253 descriptors, -1 follows the last. EMFILE: the message is lost. */
@@ -69,7 +77,7 @@ const FUNCTIONS = [
   'open', 'close', 'socket', 'socketpair', 'bind', 'getsockname', 'setsockopt', 'getsockopt', 'ioctl', 'poll', 'read', 'write', 'send',
   'recv', 'sendFds', 'recvFds', 'setns', 'pidfdOpen', 'pidfdGetfd', 'watch', 'unwatch',
   'attachFilter', 'clockGettime', 'timerfdCreate', 'timerfdSettime', 'schedSetscheduler', 'setpriority', 'mlock2', 'getrlimit', 'unlimit',
-  'recvmsg', 'sendmsg',
+  'recvmsg', 'recvmmsg', 'sendmsg', 'adjtimex',
 ] as const satisfies readonly (keyof Rawio)[];
 
 function isRawio(loaded: unknown): loaded is Rawio {

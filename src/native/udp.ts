@@ -99,12 +99,21 @@ export interface UdpSocket extends Readable {
   send(data: Uint8Array, to: UdpDestination): void;
   /** The next datagram, or undefined when nothing is waiting. */
   receive(): ReceivedDatagram | undefined;
+  /**
+   * The next datagrams by one call, oldest first: as many as are waiting, at most `most` and MOST_AT_ONCE. Fewer, and only then, say that
+   * nothing else is waiting, as the `receive` does that returns undefined. None of them stays here: what was not asked for is still the
+   * kernel's, and still readable.
+   */
+  receiveMany(most: number): readonly ReceivedDatagram[];
   /** What ICMP said since the last call, oldest first; at most the last MOST_REFUSALS. */
   refusals(): readonly UdpRefusal[];
 }
 
 /** Refusals that are kept for who does not ask; older ones are forgotten. */
 export const MOST_REFUSALS = 64;
+
+/** Datagrams of one `receiveMany`. */
+export const MOST_AT_ONCE = 32;
 
 /** What fits behind the IP and UDP headers in 65535 bytes: an IPv6 header does not count among them (RFC 8200, section 3). */
 export const MOST_DATA = { 4: 65507, 6: 65527 } as const;
@@ -153,6 +162,11 @@ export function checkUdpDestination({ family, ifindex }: UdpSocketOptions, to: U
   if ((ifindex ?? to.ifindex) === undefined && (isLinkLocal(to.address) || (to.from !== undefined && isLinkLocal(to.from)))) {
     throw misuse('address', addressText(to.address), 'or its source is link-local: say by ifindex on which link');
   }
+}
+
+/** @throws NativeMisuseError for what is no number of datagrams. */
+export function checkMost(most: number): void {
+  checkNumber('most', most, 1, Number.MAX_SAFE_INTEGER);
 }
 
 function checkMarks({ ttl, dscp, ifindex }: { readonly ttl?: number; readonly dscp?: number; readonly ifindex?: number }): void {

@@ -1,7 +1,8 @@
 /**
  * VMs are moved live off a host whose VM network is sick: one that has been sick for its hold, on the path whose health is the network's,
  * while most other pairs on that path are well (acting-sickness.ts). One VM at a time, to a host that is well on that path and has room.
- * Never more than half of the hosts are evacuated. VMs are not moved back.
+ * Never more than half of the hosts are evacuated. VMs are not moved back; and where the path is well again by its quick averages, and only
+ * kept out for its hold, none is moved any more. Who is gone himself is not evacuated.
  */
 import { type ActingFacts, type Evacuation, type HostFacts, type Standing, type Subject, type VmFacts, limitKey, subjectKey } from './acting-facts.ts';
 import type { Limits } from './acting-limit.ts';
@@ -30,6 +31,7 @@ export function evacuationStandings(facts: ActingFacts, sickness: Sickness, limi
   for (const host of order) {
     const { name } = host.candidate;
     const before = begun(name);
+    if (!before && host.candidate.unready !== undefined) continue;
     const found = ofHost(name, facts, sickness, before);
     if (!found) {
       if (!before || isKnown(name, facts)) continue;
@@ -67,13 +69,18 @@ const triedKey = (vm: string): string => `evacuate.vm.${vm}`;
 const beginKey = (host: string): string => `evacuate.begun.${host}`;
 
 /** What makes this host one to be evacuated; undefined: nothing does. */
-function ofHost(host: string, { policy, vms, sickFor }: ActingFacts, sickness: Sickness, before: Standing | undefined) {
-  const sick = (path: string): boolean => sickness.get(path)?.has(host) === true && (before !== undefined || sickFor(host, path) >= policy.hold);
-  const touched = vms.filter((vm) => vm.host === host && vm.networks.some(({ path }) => sick(path)));
+function ofHost(host: string, facts: ActingFacts, sickness: Sickness, before: Standing | undefined) {
+  const sick = (path: string): boolean => sickness.get(path)?.has(host) === true && (before !== undefined || presses(host, path, facts));
+  const touched = facts.vms.filter((vm) => vm.host === host && vm.networks.some(({ path }) => sick(path)));
   const paths = [...new Set(touched.flatMap(({ networks }) => networks.map(({ path }) => path)).filter(sick))];
   if (touched.length === 0) return undefined;
   return { vms: touched, because: paths.map((path) => sickness.get(path)?.get(host) ?? path) };
 }
+
+/** It has been sick there for the hold, and is so now between it and any other: not only for what was. */
+const presses = (host: string, path: string, { policy, pairs, sickFor }: ActingFacts): boolean =>
+  sickFor(host, path) >= policy.hold && pairs.some(({ a, b, paths }) => (a === host || b === host) && paths.some((fact) =>
+    fact.path === path && (fact.state === 'down' || (fact.state === 'unfit' && fact.recovers !== true))));
 
 /** Something is known of each of its paths. */
 function isKnown(host: string, { pairs }: ActingFacts): boolean {
@@ -88,9 +95,12 @@ function nextMove(host: HostFacts, vms: readonly VmFacts[], facts: ActingFacts, 
   const from = host.candidate.name;
   if (host.candidate.unready !== undefined) return { stuck: `${from} ${host.candidate.unready}` };
   if (facts.vms.some((vm) => vm.host === from && vm.moving) || host.moves >= host.mostMoves) return { waits: true };
-  const staying = vms.map((vm) => vm.stays ?? (limits.lately(triedKey(vm.name)) > 0 ? 'was to be moved already, and is still there' : undefined));
-  const movable = vms.filter((_, n) => staying[n] === undefined);
-  if (movable.length === 0) return { stuck: `${vms[0]?.name ?? 'it'} ${staying[0] ?? 'cannot be moved'}` };
+  const pressing = new Set([...sickness].flatMap(([path, sick]) => (sick.has(from) && presses(from, path, facts) ? [path] : [])));
+  const troubled = vms.filter(({ networks }) => networks.some(({ path }) => pressing.has(path)));
+  if (troubled.length === 0) return { waits: true };
+  const staying = troubled.map((vm) => vm.stays ?? (limits.lately(triedKey(vm.name)) > 0 ? 'was to be moved already, and is still there' : undefined));
+  const movable = troubled.filter((_, n) => staying[n] === undefined);
+  if (movable.length === 0) return { stuck: `${troubled[0]?.name ?? 'it'} ${staying[0] ?? 'cannot be moved'}` };
   const full = limits.full(limitKey({ action: 'evacuate', host: from }));
   if (full !== undefined) return { stuck: full };
   const reasons: string[] = [];

@@ -54,6 +54,18 @@ export function subjectKey(subject: Subject): string {
   }
 }
 
+/** At these a path is well again, by the quick averages; it stays unfit for a while (protocol/path-quality.ts). */
+export interface WellAgain {
+  readonly loss: number;
+  /** undefined: not judged. */
+  readonly latency: Milliseconds | undefined;
+}
+
+export function wellAgainAt(spec: PolicySpec | undefined): WellAgain {
+  const { loss, latency } = { latency: undefined, ...detectionDefaults.quality, ...spec?.quality };
+  return { loss: loss.falling, latency: latency && parseDuration(latency.falling) };
+}
+
 /** Whose actions are counted together against the limit. */
 export const limitKey = (subject: Subject): string => (subject.action === 'bandwidth' ? `bandwidth.of.${subject.host}` : subjectKey(subject));
 
@@ -67,6 +79,8 @@ export interface Deed {
 export interface PathFact {
   readonly path: string;
   readonly state: PathState;
+  /** Unfit for what was: by its quick averages it is well now. */
+  readonly recovers?: boolean;
   /** Why it is not fit, in words. */
   readonly because?: string;
   readonly slowLoss: number;

@@ -10,7 +10,7 @@ import { choosePaths, type PathFacts as ChosenFrom } from '../protocol/path-choi
 import type { PathJudgement } from '../model/path.ts';
 import type { PathState as Heard } from '../protocol/failure-detector.ts';
 import { ms } from '../base/units.ts';
-import { type ActingFacts, type PairFacts, type PathFact, type Standing, type Subject, limitKey, subjectKey } from './acting-facts.ts';
+import { type ActingFacts, type PairFacts, type PathFact, type Standing, type Subject, type WellAgain, limitKey, subjectKey } from './acting-facts.ts';
 import type { Limits } from './acting-limit.ts';
 
 /** What one end says of a path. `heard`: by its failure detector, when it does not doubt itself. */
@@ -25,10 +25,10 @@ export interface PathSide {
  * that none comes back does not count where the detector hears: then nobody answers there. Of a path that is cut one way only, the end
  * that does not hear says so.
  */
-export function pathFact(path: string, sides: readonly PathSide[], capacity: number): PathFact {
+export function pathFact(path: string, sides: readonly PathSide[], capacity: number, at: WellAgain): PathFact {
   let [slowLoss, latency]: [number, PathFact['latency']] = [0, undefined];
   let [down, unfit, silent]: (PathSide | undefined)[] = [];
-  let well = false;
+  let [well, recovers] = [false, true];
   for (const side of sides) {
     const { judgement, heard } = side;
     if (judgement) {
@@ -38,14 +38,17 @@ export function pathFact(path: string, sides: readonly PathSide[], capacity: num
     if (judgement?.state === 'down') {
       if (heard !== 'heard') down ??= side;
     }
-    if (judgement?.state === 'unfit') unfit ??= side;
+    if (judgement?.state === 'unfit') {
+      unfit ??= side;
+      recovers &&= judgement.loss <= at.loss && (at.latency === undefined || (judgement.latency ?? Infinity) <= at.latency);
+    }
     if (heard === 'silent' && judgement?.state !== 'fit') silent ??= side;
     well ||= judgement?.state === 'fit' || (heard === 'heard' && judgement?.state !== 'down');
   }
   const figures = { path, capacity, slowLoss, latency };
   if (down) return { ...figures, state: 'down', because: `${down.from}: ${down.judgement?.because ?? 'nothing comes back'}` };
   if (silent) return { ...figures, state: 'down', because: `${silent.from} hears nothing there` };
-  if (unfit) return { ...figures, state: 'unfit', because: `${unfit.from}: ${unfit.judgement?.because ?? 'unfit'}` };
+  if (unfit) return { ...figures, state: 'unfit', recovers, because: `${unfit.from}: ${unfit.judgement?.because ?? 'unfit'}` };
   return { ...figures, state: well ? 'fit' : 'unknown' };
 }
 

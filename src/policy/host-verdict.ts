@@ -43,7 +43,7 @@ export function hostVerdicts(
     const observations = voices.filter((voice) => voice.host !== host && known.has(voice.host))
       .flatMap((voice) => observationOf(voice, host, silent, sick));
     if (observations.length === 0) return [];
-    const verdict = verdictOn(host, observations, undefined, terms);
+    const verdict = inShort(verdictOn(host, observations, undefined, terms), observations);
     return [[host, report(host, judged(host, verdict, fresh, heardAgo(host), terms), observations)]];
   }));
 }
@@ -57,6 +57,17 @@ function observationOf(voice: Voice, host: string, silent: Shares, sick: Shares)
   const paths = opinion.hearsOthers === false ? opinion.paths : judged;
   const words = [...voice.sick.get(host) ?? []].filter(([path]) => !mine(sick, path));
   return [{ observer: voice.host, opinion: { ...opinion, paths }, age: voice.age, sick: new Map(words) }];
+}
+
+/** What many say alike of the same paths, once. */
+function inShort(verdict: Verdict, observations: readonly Observation[]): Verdict {
+  if (verdict.kind !== 'gray') return verdict;
+  const voters = observations.filter(({ observer }) => !verdict.denominator.abstained.has(observer));
+  const because = verdict.paths.map((path) => {
+    const [first, ...others] = voters.filter(({ sick }) => sick.has(path));
+    return `${path}: ${first?.sick.get(path) ?? 'sick'}, by ${first?.observer}${others.length > 0 ? ` and ${others.length} more` : ''}`;
+  });
+  return { ...verdict, because: because.join('; ') };
 }
 
 type Judged = Pick<Verdict, 'kind' | 'because' | 'paths' | 'denominator'>;

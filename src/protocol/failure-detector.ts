@@ -203,7 +203,8 @@ export class FailureDetector {
     if (now < this.#due) return [];
     const turns: PathTurn[] = [];
     for (const watched of this.#all()) {
-      if (watched.state === 'silent' || now - watched.from < this.#timeout(watched)) continue;
+      // By the same sum as `deadline`: rounded otherwise, it would be due for ever and never silent.
+      if (watched.state === 'silent' || now < watched.from + this.#timeout(watched)) continue;
       watched.state = 'silent';
       turns.push({ peer: watched.peer, path: watched.path, to: 'silent', opinion: this.#opinion(watched, now) });
     }

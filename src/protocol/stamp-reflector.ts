@@ -11,7 +11,7 @@
  */
 import type { Milliseconds } from '../base/units.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
-import { decodeStampProbe, encodeStampAnswer } from '../wire/stamp.ts';
+import { decodeStampProbe, encodeStampAnswer, stampBase } from '../wire/stamp.ts';
 import { type StampDrop, drop } from '../wire/stamp-drop.ts';
 import { type ClockError, type TimestampFormat, type UnixNanoseconds, timestampOf } from '../wire/stamp-time.ts';
 import { type StampDigest, type SyncSource, type TimestampMethod, reflectTlvs } from '../wire/stamp-tlv.ts';
@@ -33,6 +33,8 @@ export interface StampReflectorSettings {
   readonly methodOut: TimestampMethod;
   /** Given: only authenticated probes are answered. */
   readonly digest?: StampDigest;
+  /** An answer's payload is good until the next `reflect`, which may write into it: as cheap as answering gets. */
+  readonly reuse?: boolean;
 }
 
 export interface ProbeFacts {
@@ -70,6 +72,8 @@ export class StampReflector {
   readonly #sessions = new Map<string, Session>();
   /** A driver that hands in the same value for the same address has its text made once. */
   readonly #texts = new WeakMap<IpAddress, string>();
+  /** The last answer, where it may be written into. */
+  #payload: Uint8Array | undefined;
 
   constructor(settings: StampReflectorSettings) {
     this.#settings = settings;
@@ -96,10 +100,12 @@ export class StampReflector {
       sequence: probe.sequence, answerSequence: sequence, dscp: facts.dscp, ecn: facts.ecn, permits: permitsDscp,
       source, methodIn, methodOut,
     }, digest, digest !== undefined);
+    const length = stampBase(digest) + reflected.extension.length;
     const answer = encodeStampAnswer({
       sequence, timestamp: timestampOf(facts.leaves, format), clock: facts.clock, ssid: probe.ssid,
       received: timestampOf(facts.received, format), probe, probeTtl: facts.ttl,
-    }, reflected.extension, digest);
+    }, reflected.extension, digest, this.#payload?.length === length ? this.#payload : undefined);
+    if (this.#settings.reuse) this.#payload = answer;
     return { kind: 'answer', payload: answer, dscp: reflected.dscp };
   }
 

@@ -16,20 +16,17 @@ import type { MacAddress } from '../wire/mac-address.ts';
 import { isLinkLocal } from '../wire/vrrp.ts';
 import { ArrivalClock } from './arrival-clock.ts';
 import type { Device, PulseGround } from './ground.ts';
+import type { OutsideTurns } from './session-listeners.ts';
 
 const RECEIVE_BUFFER = 1 << 20;
 /** Frames that one drain reads at most: more than the buffer holds. */
 const MOST = 8192;
 
-export interface EchoListeners {
+export interface EchoListeners extends OutsideTurns {
   /** Whether this neighbour's echoes are to come back. */
   readonly loops: (device: Device, peer: IpAddress) => boolean;
   /** One of this host's own came back; at least it is none of a neighbour's. */
   readonly heard: (device: Device, echo: BfdEchoFrame, at: Milliseconds) => void;
-  /** After what came in was told. */
-  /** Around each reading. */
-  readonly before: () => void;
-  readonly after: () => void;
 }
 
 export class EchoPort {
@@ -56,9 +53,9 @@ export class EchoPort {
       filter: udpPortFilter({ family, port: bfdPort.echo }),
     });
     this.#socket.onReadable(() => {
-      this.#listeners.before();
+      if (this.#listeners.overdue()) return;
       this.drain();
-      this.#listeners.after();
+      this.#listeners.read();
     });
   }
 

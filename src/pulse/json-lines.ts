@@ -1,5 +1,6 @@
 /** Lines of JSON on a stream socket. */
 import type { Socket } from 'node:net';
+import { JsonLines } from '../base/json-lines.ts';
 import { PulseLineInvalid } from './errors.ts';
 
 /** Characters. Far more than 1000 routers' plans or statuses take. */
@@ -10,16 +11,10 @@ const LONGEST = 8 << 20;
  * error.
  */
 export function readLines(socket: Socket, listener: (value: unknown) => void): void {
-  let begun = '';
+  const lines = new JsonLines(LONGEST, (what, cause) => new PulseLineInvalid(what, cause));
   socket.setEncoding('utf8').on('data', (text: string) => {
-    begun += text;
     try {
-      for (let end; (end = begun.indexOf('\n')) >= 0; ) {
-        const line = begun.slice(0, end);
-        begun = begun.slice(end + 1);
-        listener(parse(line));
-      }
-      if (begun.length > LONGEST) throw new PulseLineInvalid(`a line of more than ${LONGEST} characters`);
+      lines.take(text, listener);
     } catch (error) {
       socket.destroy(error instanceof Error ? error : new PulseLineInvalid(String(error)));
     }
@@ -28,12 +23,4 @@ export function readLines(socket: Socket, listener: (value: unknown) => void): v
 
 export function writeLine(socket: Socket, value: unknown): void {
   if (socket.writable) socket.write(`${JSON.stringify(value)}\n`);
-}
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch (cause) {
-    throw new PulseLineInvalid('a line that is no JSON', cause);
-  }
 }

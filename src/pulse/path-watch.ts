@@ -41,13 +41,13 @@ export class PathWatch {
     const watch = this.#watched.get(session);
     if (!watch) return;
     const { host, path } = watch;
-    if (watch.interval !== interval) {
-      watch.interval = interval;
-      this.#detector.watch(host, path, interval, at);
-    }
     // Who says AdminDown says nothing of what it hears.
     const there = remote === 'admin-down' ? undefined : remote !== 'down';
     if (this.#detector.heard(host, path, at, there)) this.#turned = true;
+    if (watch.interval === interval) return;
+    // After the gap that ends here, which was still by the former one.
+    watch.interval = interval;
+    this.#detector.watch(host, path, interval, at);
   }
 
   /** It has sent something there. */

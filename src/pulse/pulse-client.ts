@@ -31,6 +31,7 @@ export class PulseClient {
   /** Resolves when the connection is gone, whoever ended it. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
+  #left = false;
   /** Of before anybody listened. */
   #waiting: PulseMessage[] | undefined;
   #listener: (message: PulseMessage) => void = (message) => void this.#waiting?.push(message);
@@ -55,7 +56,13 @@ export class PulseClient {
     for (const message of waiting) listener(message);
   }
 
+  /** It was closed from here: what becomes of the pulse is not asked any more. */
+  get left(): boolean {
+    return this.#left;
+  }
+
   close(): void {
+    this.#left = true;
     this.#socket.destroy();
   }
 

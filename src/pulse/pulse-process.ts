@@ -73,11 +73,11 @@ export class PulseProcess {
   #news = false;
   readonly #lateness: OwnLateness;
   readonly #account: Account;
-  /** What the deadline is armed for, where that cannot wait. */
-  #due: number | undefined;
+  /** The earliest of what cannot wait. */
+  #due = Infinity;
   /** When it expires. */
   #armed: number | undefined;
-  /** It stood still until then by its own choice, when nobody waited, or that has been counted: no lateness. */
+  /** It stood still until then by its own choice, when nobody waited: no lateness. */
   #excused = ms(-Infinity);
   readonly #garbage: Garbage | undefined;
   #nextSecond: Milliseconds;
@@ -109,8 +109,8 @@ export class PulseProcess {
     const { pulse, pid, version } = parts;
     const untold = new Untold();
     this.#sessions = new Sessions({
-      ground, pulse, untold, tell, log, worst: (at) => this.#lateness.worst(at), turned: (session) => this.#tracks.noteSession(session),
-      before: () => this.#noticeLateness(), after: () => this.#sessionsRead(),
+      ground, pulse, untold, tell, log, worst: (at) => this.#lateness.worst(at),
+      turned: (session) => this.#tracks.noteSession(session), overdue: () => this.#turnIfOverdue(), read: () => this.#sessionsRead(),
     });
     this.#account = new Account({
       native: ground.native, hello: { pulse, pid, version }, tell, log, untold, host: this.#host, drivers: this.#drivers, timing: () => this.#lateness.timing(this.#now()),
@@ -249,7 +249,7 @@ export class PulseProcess {
   }
 
   #readable(): void {
-    this.#noticeLateness();
+    if (this.#turnIfOverdue()) return;
     this.#drain();
     this.#arm();
   }
@@ -281,21 +281,22 @@ export class PulseProcess {
     this.#carryOut(this.#host.heard(driver.name, { from, priority, interval, addresses, at }, this.#now()));
   }
 
-  /** Who slept may be woken by what came in meanwhile: what is overdue by then is late before any of it is read, and moves on. */
-  #noticeLateness(): void {
-    if (this.#due === undefined) return;
-    const now = this.#now();
-    const late = now - Math.max(this.#due, this.#excused);
-    if (late <= 0) return;
-    this.#excused = now;
-    this.#tick(ms(late), now);
+  /**
+   * Who slept may be woken by what came in meanwhile, before the deadline that passed in its sleep. What came in would move that on, and
+   * nobody would know that it slept: so the turn is taken first, and reads everything. True: nothing is left to read.
+   */
+  #turnIfOverdue(): boolean {
+    if (this.#closed || this.#now() <= this.#due) return false;
+    this.#expired();
+    return true;
   }
 
   #expired(): void {
     const began = this.#now();
     this.#armed = undefined;
-    if (this.#due !== undefined) this.#tick(ms(Math.max(0, began - Math.max(this.#due, this.#excused))), began);
-    this.#due = undefined;
+    // What can wait does not count as late.
+    if (began >= this.#due) this.#tick(ms(Math.max(0, began - Math.max(this.#due, this.#excused))), began);
+    this.#due = Infinity;
     this.#ground.drain();
     this.#settle();
     this.#drain();
@@ -415,13 +416,12 @@ export class PulseProcess {
     return ms(this.#ground.native.monotonic());
   }
 
-  /** For the earliest of all that waits. What can wait does not count as late. */
+  /** For the earliest of all that waits. */
   #arm(at?: Milliseconds): void {
     if (this.#closed) return;
     const protocol = Math.min(this.#host.deadline() ?? Infinity, this.#sessions.deadline(), this.#nextSecond, this.#ending ?? Infinity);
     this.#due = protocol;
     const other = this.#chores.length > 0 || this.#news ? this.#now() : Math.min(this.#account.due, this.#sessions.due, this.#effects.due);
-    if (Math.min(other, at ?? Infinity) < protocol) this.#due = undefined;
     const earliest = Math.min(protocol, other, at ?? Infinity);
     // Most of what comes in changes nothing about it, and arming costs as much as receiving.
     if (earliest !== this.#armed) this.#deadline.arm(earliest);

@@ -41,7 +41,7 @@ export interface RunningPulse {
   /** False: it ran already. */
   readonly started: boolean;
   readonly client: PulseClient;
-  /** Resolves when the process is gone; nothing of it does anything any more. */
+  /** Resolves when the process is gone; nothing of it does anything any more. Not after `client.close()`: nobody looks then. */
   readonly exited: Promise<void>;
   /** SIGKILL, if it is there. */
   readonly kill: () => void;
@@ -130,7 +130,11 @@ function runningPulse(client: PulseClient, started: boolean): RunningPulse {
 async function gone(client: PulseClient, identity: ProcessIdentity | undefined): Promise<void> {
   await client.closed;
   if (!identity) return;
-  while (isAlive(identity)) await pause(LOOK);
+  while (isAlive(identity)) {
+    // A pulse outlives its agent, which must not live as long as it in order to look.
+    if (client.left) return new Promise(() => undefined);
+    await pause(LOOK);
+  }
 }
 
 /** Undefined when it ended or time ran out. */

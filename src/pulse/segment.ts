@@ -1,11 +1,12 @@
 /** Where adverts of one family come in and go out on one device. */
 import { ipProtocolFilter } from '../host/packet-filter.ts';
-import { type Milliseconds, ms } from '../base/units.ts';
+import type { Milliseconds } from '../base/units.ts';
 import type { Membership, PacketSocket, ReceivedFrame } from '../native/native.ts';
 import { SystemError } from '../native/native.ts';
 import { IpProtocol } from '../wire/ip-protocol.ts';
 import { multicastMac } from '../wire/ip-address.ts';
 import { vrrpGroup } from '../wire/vrrp.ts';
+import { ArrivalClock } from './arrival-clock.ts';
 import type { Device, PulseGround } from './ground.ts';
 
 const ETH_P_ALL = 0x0003;
@@ -21,17 +22,15 @@ export interface Arrival {
 }
 
 export class Segment {
-  readonly #ground: PulseGround;
   readonly #socket: PacketSocket;
   readonly #membership: Membership;
-  #drained: Milliseconds;
+  readonly #clock: ArrivalClock;
 
   /**
    * All frames (ETH_P_ALL), cut down by a filter: another Active's adverts come from the virtual MAC, and where this host's macvlan has
    * that MAC too, it swallows them before sockets of one protocol see any.
    */
   constructor(ground: PulseGround, device: Device, family: 4 | 6, readable: () => void) {
-    this.#ground = ground;
     const group = vrrpGroup[family];
     this.#socket = ground.native.packetSocket(ground.netns, {
       ifindex: device.index, protocol: ETH_P_ALL, receiveBuffer: RECEIVE_BUFFER, filter: ipProtocolFilter({ family, protocol: IpProtocol.vrrp }),
@@ -43,25 +42,21 @@ export class Segment {
       this.#socket.close();
       throw error;
     }
-    this.#drained = ms(ground.native.monotonic());
+    this.#clock = new ArrivalClock(ground.native);
     this.#socket.onReadable(readable);
   }
 
   /** All that came in before this call, oldest first; what comes in during it may be left for the next. */
   drain(hear: (arrival: Arrival) => void): void {
-    const { native } = this.#ground;
-    const began = ms(native.monotonic());
+    this.#clock.begin();
     for (let count = 0; count < MOST; count++) {
       const received = this.#receive();
       if (!received) break;
-      const now = native.monotonic();
-      const age = received.timestamp === 0 ? 0 : native.now() - received.timestamp;
-      // The clock of the stamps may jump: nothing came in before the last drain, and nothing comes from the future.
-      const at = ms(Math.min(now, Math.max(now - age, this.#drained)));
+      const at = this.#clock.at(received.timestamp);
       hear({ frame: received.frame, at });
-      if (at > began) break;
+      if (this.#clock.isNew(at)) break;
     }
-    this.#drained = began;
+    this.#clock.end();
   }
 
   /** What kept it back, as an errno's name: ENETDOWN, ENXIO (the device is gone), EMSGSIZE, ENOBUFS; undefined: it is on its way. */

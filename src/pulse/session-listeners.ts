@@ -21,23 +21,28 @@ export interface Door {
 /** `at`: on the monotonic clock. */
 export type HearDatagram = (door: Door, datagram: ReceivedDatagram, at: Milliseconds) => void;
 
+/** Around the reading of one socket alone, outside of a turn. */
+export interface OutsideTurns {
+  /** Before it. True: a turn was due and is over, and nothing is left to read. */
+  readonly overdue: () => boolean;
+  /** After it: deadlines may be others. */
+  readonly read: () => void;
+}
+
 const keyOf = ({ family, port }: Door): string => `${family} ${port}`;
 
 export class SessionListeners {
   readonly #ground: PulseGround;
   readonly #hear: HearDatagram;
-  /** After what came in by one of them was told. */
-  readonly #before: () => void;
-  readonly #after: () => void;
+  readonly #outside: OutsideTurns;
   readonly #open = new Map<string, { readonly door: Door; readonly socket: UdpSocket; readonly clock: ArrivalClock }>();
   readonly #refused = new Map<string, string>();
   #wanted = new Map<string, Door>();
 
-  constructor(ground: PulseGround, hear: HearDatagram, { before, after }: { readonly before: () => void; readonly after: () => void }) {
-    this.#before = before;
+  constructor(ground: PulseGround, hear: HearDatagram, outside: OutsideTurns) {
     this.#ground = ground;
     this.#hear = hear;
-    this.#after = after;
+    this.#outside = outside;
   }
 
   /** Exactly these from now on. Closing one costs next to nothing: UDP sockets wait for nobody. */
@@ -100,9 +105,9 @@ export class SessionListeners {
     const clock = new ArrivalClock(native);
     this.#open.set(key, { door, socket, clock });
     socket.onReadable(() => {
-      this.#before();
+      if (this.#outside.overdue()) return;
       this.#drain(door, socket, clock);
-      this.#after();
+      this.#outside.read();
     });
   }
 

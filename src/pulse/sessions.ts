@@ -18,19 +18,15 @@ import type { UnreadPlan } from './pulse-command.ts';
 import type { PulseCommand, PulseMessage } from './pulse-protocol.ts';
 import { SessionAccount, type SessionAccountParts } from './session-account.ts';
 import { SessionDriver } from './session-driver.ts';
-import { type Door, SessionListeners } from './session-listeners.ts';
+import { type Door, type OutsideTurns, SessionListeners } from './session-listeners.ts';
 import { type ReadSession, readSessions } from './session-plan.ts';
 
-export interface SessionsParts extends Omit<SessionAccountParts, 'native'> {
+export interface SessionsParts extends Omit<SessionAccountParts, 'native'>, OutsideTurns {
   readonly ground: PulseGround;
   /** The latest that this process was in the last minute. */
   readonly worst: (now: Milliseconds) => number;
   /** A session came Up, or is so no longer. */
   readonly turned: (session: string) => void;
-  /** Something is about to be read outside of a turn. */
-  readonly before: () => void;
-  /** It was read: deadlines may be others. */
-  readonly after: () => void;
 }
 
 const sha1 = (bytes: Uint8Array): Uint8Array => createHash('sha1').update(bytes).digest();
@@ -67,7 +63,7 @@ export class Sessions {
         if (driver && this.#to) driver.local = this.#to;
       },
     });
-    const outside = { before: parts.before, after: () => this.#read() };
+    const outside = { overdue: parts.overdue, read: () => this.#read() };
     this.#echoes = new EchoPorts(ground, { ...outside, heard: (device, echo, at) => this.#heardEcho(device, echo, at) });
     this.#listeners = new SessionListeners(ground, (door, datagram, at) => this.#hear(door, datagram, at), outside);
     this.#account = new SessionAccount({ native: ground.native, pulse, untold, tell, log }, {
@@ -188,7 +184,7 @@ export class Sessions {
 
   #read(): void {
     if (this.#watch.takeTurned()) this.#account.changed();
-    this.#parts.after();
+    this.#parts.read();
   }
 
   #hear(door: Door, datagram: ReceivedDatagram, at: Milliseconds): void {

@@ -38,6 +38,10 @@ const SECOND = 1_000_000_000n;
 const NTP_EPOCH = 2_208_988_800n;
 const WORD = 1n << 32n;
 const LOW = WORD - 1n;
+const NTP_EPOCH_NS = NTP_EPOCH * SECOND;
+/** After it a timestamp begins anew. */
+const ERA = WORD * SECOND;
+const HALF_ERA = ERA / 2n;
 
 // The casts below are the only doors into the brands.
 export const unixNanoseconds = (n: bigint): UnixNanoseconds => n as UnixNanoseconds;
@@ -46,25 +50,25 @@ const ptp = (bits: bigint): PtpTimestamp => bits as PtpTimestamp;
 
 /** The instant in that format; of NTP the nearest there is, so that `unixOf` gives the same nanosecond again. */
 export function timestampOf(instant: UnixNanoseconds, format: TimestampFormat): StampTimestamp {
-  const nanoseconds = ((instant % SECOND) + SECOND) % SECOND;
-  const seconds = (instant - nanoseconds) / SECOND;
-  if (format === 'ptp') return { format, bits: ptp(BigInt.asUintN(32, seconds) << 32n | nanoseconds) };
-  // A fraction that is rounded up to a whole second carries: hence + and not |.
-  const fraction = (nanoseconds * WORD + SECOND / 2n) / SECOND;
-  return { format, bits: ntp(BigInt.asUintN(64, ((seconds + NTP_EPOCH) << 32n) + fraction)) };
+  if (format === 'ptp') {
+    const nanoseconds = ((instant % SECOND) + SECOND) % SECOND;
+    const seconds = (instant - nanoseconds) / SECOND;
+    return { format, bits: ptp(BigInt.asUintN(32, seconds) << 32n | nanoseconds) };
+  }
+  // In one go, since each step makes a bigint: units of 2^-32 s, rounded. What is before 1900 is moved by eras, which does not show.
+  let since = instant + NTP_EPOCH_NS;
+  if (since < 0n) since += (-since / ERA + 1n) * ERA;
+  return { format, bits: ntp(BigInt.asUintN(64, ((since << 32n) + SECOND / 2n) / SECOND)) };
 }
 
 /** The instant that is meant, of all that look alike the one nearest to `near`; rounded to a nanosecond. */
 export function unixOf({ format, bits }: StampTimestamp, near: UnixNanoseconds): UnixNanoseconds {
-  const seconds = (bits >> 32n) - (format === 'ntp' ? NTP_EPOCH : 0n);
-  const low = bits & LOW;
-  const nanoseconds = format === 'ntp' ? (low * SECOND + WORD / 2n) >> 32n : low;
-  const instant = seconds * SECOND + nanoseconds;
-  const era = WORD * SECOND;
+  const instant = format === 'ntp' ? ((bits * SECOND + WORD / 2n) >> 32n) - NTP_EPOCH_NS : (bits >> 32n) * SECOND + (bits & LOW);
   const away = near - instant;
+  if (away < HALF_ERA && away > -HALF_ERA) return unixNanoseconds(instant);
   // Rounded to the nearest era; >> would do for a power of two alone.
-  const eras = (away >= 0n ? away + era / 2n : away - era / 2n) / era;
-  return unixNanoseconds(instant + eras * era);
+  const eras = (away >= 0n ? away + HALF_ERA : away - HALF_ERA) / ERA;
+  return unixNanoseconds(instant + eras * ERA);
 }
 
 /** The bits as read; undefined: no PTPv2 timestamp has as many nanoseconds. */

@@ -222,19 +222,20 @@ export function reflectTlvs(
       break;
     }
     out[at] = 0;
-    const own = out.subarray(at + HEADER, end);
+    // Written to by its index: a view would cost more than all else here.
+    const own = at + HEADER;
     if (type === TYPE['class-of-service']) {
       const wanted = (value[0] ?? 0) >> 2;
       const refused = !facts.permits(wanted);
       if (!refused) dscp = wanted;
-      own[0] = wanted << 2 | facts.dscp >> 4;
-      own[1] = (facts.dscp & 0xf) << 4 | facts.ecn << 2 | Number(refused);
-      own[2] = own[3] = 0;
+      out[own] = wanted << 2 | facts.dscp >> 4;
+      out[own + 1] = (facts.dscp & 0xf) << 4 | facts.ecn << 2 | Number(refused);
+      out[own + 2] = out[own + 3] = 0;
     } else if (type === TYPE['timestamp-information']) {
       const source = SYNC_SOURCES.indexOf(facts.source);
-      own.set([source, METHODS.indexOf(facts.methodIn), source, METHODS.indexOf(facts.methodOut)]);
+      out.set([source, METHODS.indexOf(facts.methodIn), source, METHODS.indexOf(facts.methodOut)], own);
     } else if (type === TYPE.hmac && digest) {
-      own.set(digestOf(digest, facts.answerSequence, out.subarray(0, at)));
+      out.set(digestOf(digest, facts.answerSequence, out.subarray(0, at)), own);
     } else if (type !== TYPE.padding) {
       out[at] = FLAG.unrecognized;
     }

@@ -149,12 +149,18 @@ export function renumberStampProbe(view: DataView, sequence: number, { bits }: S
   view.setBigUint64(openLayout.timestamp, bits);
 }
 
-/** @param extension what goes behind the base: as long as the probe's (§4.3) @throws EncodeError when a field is out of its range */
-export function encodeStampAnswer(answer: StampAnswer, extension: Uint8Array = new Uint8Array(), digest?: StampDigest): Uint8Array {
+/**
+ * @param extension what goes behind the base: as long as the probe's (§4.3)
+ * @param out where it is written, and what is returned; all of it is: base and extension long
+ * @throws EncodeError when a field is out of its range
+ */
+export function encodeStampAnswer(
+  answer: StampAnswer, extension: Uint8Array = new Uint8Array(), digest?: StampDigest,
+  out: Uint8Array = new Uint8Array(layoutOf(digest).size + extension.length),
+): Uint8Array {
   const layout = layoutOf(digest);
   const { probe } = answer;
-  const out = new Uint8Array(layout.size + extension.length);
-  out.set(extension, layout.size);
+  out.fill(0, 0, layout.size).set(extension, layout.size);
   const view = viewOf(out);
   view.setUint32(0, checkField('STAMP answer', 'sequence', answer.sequence, 0xffff_ffff));
   if (answer.received.format !== answer.timestamp.format) {

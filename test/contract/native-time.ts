@@ -117,6 +117,13 @@ export function deadlineContract(bench: () => Bench): void {
       assert.throws(() => deadline.onExpired(() => {}), system('EBADF', 'deadline'));
     });
 
+    it('says how far the clock may be off', () => {
+      const { synchronized, error } = bench().native.clockError();
+      // NTP_PHASE_LIMIT; who is synchronized is below it, or the kernel would say so.
+      assert.ok(error >= 0 && error <= 16_000, String(error));
+      assert.equal(typeof synchronized, 'boolean');
+    });
+
     it('the monotonic clock goes on, in fractions of a ms', async () => {
       const { native, fixture } = bench();
       const before = native.monotonic();

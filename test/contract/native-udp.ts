@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { NativeMisuseError } from '../../src/native/native.ts';
 import type { Netns } from '../../src/native/native.ts';
+import { MOST_AT_ONCE } from '../../src/native/udp.ts';
 import type { ReceivedDatagram, UdpDestination, UdpSocket, UdpSocketOptions } from '../../src/native/udp.ts';
 import { parseIpAddress } from '../../src/wire/ip-address.ts';
 import { system } from './native-bench.ts';
@@ -57,6 +58,14 @@ function collect(socket: UdpSocket, count: number): Promise<ReceivedDatagram[]> 
     });
   });
 }
+
+/** Something is waiting, and still is. */
+const readable = (socket: UdpSocket): Promise<void> => new Promise((resolve) => {
+  socket.onReadable(() => {
+    socket.onReadable(undefined);
+    resolve();
+  });
+});
 
 /** The listener has been called, and everything was taken in. */
 const woken = (socket: UdpSocket): Promise<void> => new Promise((resolve) => {
@@ -145,6 +154,73 @@ export function udpContract(bench: () => Bench): void {
           const hex = (data: Uint8Array): string => Buffer.from(data).toString('hex');
           assert.deepEqual(received.map(({ data }) => hex(data)), sent.map(hex));
           assert.equal(receiver.receive(), undefined);
+        });
+
+        it('hands out many at once: all that wait, oldest first, and tells as much about each', async (t) => {
+          const sender = west(t, { family, ttl: 255, dscp: 48 });
+          const receiver = east(t, { family, port: 862, receiveBuffer: 1 << 20 });
+          const before = bench().native.now();
+          const lengths = [0, 1, each.full, 65507, 52];
+          for (const [i, length] of lengths.entries()) {
+            sender.send(bytes(i + 1, length), { address: i % 2 === 0 ? each.east : each.east2, port: 862, dscp: i });
+          }
+          await readable(receiver);
+          const received = receiver.receiveMany(MOST_AT_ONCE);
+          const after = bench().native.now();
+          assert.deepEqual(received, lengths.map((length, i) => ({
+            data: bytes(i + 1, length), from: { address: each.west, port: sender.port }, to: i % 2 === 0 ? each.east : each.east2,
+            ifindex: link('east'), ttl: 255, dscp: i, ecn: 0, timestamp: received[i]?.timestamp,
+          })));
+          for (const { timestamp } of received) assert.ok(before <= timestamp && timestamp <= after, `${before} ${timestamp} ${after}`);
+          // What was handed out stays what it is.
+          for (let i = 0; i < 3; i++) sender.send(bytes(0xee, 65507), { address: each.east, port: 862 });
+          await readable(receiver);
+          assert.equal(receiver.receiveMany(3).length, 3);
+          assert.deepEqual(received.map(({ data }) => data), lengths.map((length, i) => bytes(i + 1, length)));
+          assert.deepEqual(receiver.receiveMany(1), []);
+        });
+
+        it('leaves what was not asked for, and says that it is there', async (t) => {
+          const sender = west(t, { family });
+          const receiver = east(t, { family, port: 862, receiveBuffer: 1 << 20 });
+          const count = MOST_AT_ONCE + 7;
+          for (let i = 0; i < count; i++) sender.send(bytes(i), { address: each.east, port: 862 });
+          await readable(receiver);
+          const received = [...receiver.receiveMany(2)];
+          await readable(receiver);
+          for (const one of [receiver.receive()]) if (one) received.push(one);
+          await readable(receiver);
+          assert.equal(received.push(...receiver.receiveMany(1e6)), 3 + MOST_AT_ONCE);
+          await readable(receiver);
+          received.push(...receiver.receiveMany(1e6));
+          assert.deepEqual(received.map(marked), Array.from({ length: count }, (_, i) => i));
+          let calls = 0;
+          receiver.onReadable(() => calls++);
+          for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+          assert.equal(calls, 0);
+        });
+
+        it('takes in refusals with many at once, and wakes nobody twice for them', async (t) => {
+          const sender = west(t, { family });
+          const receiver = east(t, { family, port: 3784 });
+          sender.send(bytes(1), { address: each.east, port: 9 });
+          sender.send(bytes(2), { address: each.east, port: 3784 });
+          assert.deepEqual((await collect(receiver, 1)).map(marked), [2]);
+          receiver.send(bytes(3), { address: each.west, port: sender.port });
+          const heard: (number | undefined)[] = [];
+          let calls = 0;
+          await new Promise<void>((resolve) => {
+            sender.onReadable(() => {
+              calls++;
+              heard.push(...sender.receiveMany(MOST_AT_ONCE).map(marked));
+              if (heard.length > 0) resolve();
+            });
+          });
+          const before = calls;
+          for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+          assert.equal(calls, before);
+          assert.deepEqual(heard, [3]);
+          assert.deepEqual(sender.refusals().map(({ errnoName }) => errnoName), ['ECONNREFUSED']);
         });
 
         it('answers from where it was asked', async (t) => {
@@ -268,6 +344,7 @@ export function udpContract(bench: () => Bench): void {
           exact.close();
           assert.throws(() => exact.send(bytes(1), to), system('EBADF', 'UDP'));
           assert.throws(() => exact.receive(), system('EBADF', 'UDP'));
+          assert.throws(() => exact.receiveMany(1), system('EBADF', 'UDP'));
           assert.throws(() => exact.refusals(), system('EBADF', 'UDP'));
           assert.throws(() => exact.port, system('EBADF', 'UDP'));
           assert.throws(() => exact.onReadable(() => {}), system('EBADF', 'UDP'));
@@ -308,6 +385,7 @@ export function udpContract(bench: () => Bench): void {
       ];
       for (const option of options) assert.throws(() => west(t, { family: 4, ...option }), NativeMisuseError, JSON.stringify(option));
       const socket = west(t, { family: 4, ifindex: link('west') });
+      for (const most of [0, -1, 1.5, NaN]) assert.throws(() => socket.receiveMany(most), NativeMisuseError, String(most));
       const destinations: Partial<UdpDestination>[] = [
         { port: 0 }, { port: 65536 }, { port: NaN }, { ttl: 0 }, { ttl: 256 }, { dscp: 64 }, { address: LOCAL.east }, { from: LOCAL.east },
         { ifindex: link('west') + 1 },

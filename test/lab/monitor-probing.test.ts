@@ -21,7 +21,10 @@ function all({ reports }: LabMonitor, path: string): { readonly lost: Directions
 
 test('every lost probe is found, and in which direction it was lost', async () => {
   await withMonitorLab(async (lab) => {
-    const [a, b] = [lab.start('a', watchPlan('a', { probing: busy })), lab.start('b', watchPlan('b'))];
+    const b = lab.start('b', watchPlan('b'));
+    // What is sent before anybody answers is lost without a direction.
+    await until('b answers', () => b.reports.length > 0, { limit: 10_000, every: 20 });
+    const a = lab.start('a', watchPlan('a', { probing: busy }));
     for (const path of ['main', 'alt']) await a.shows(path, `${path} is measured`, ({ classes, quality }) => (classes[0]?.answered ?? 0) > 350 && quality.state === 'fit');
     for (const share of [50, 5]) {
       const before = { main: all(a, 'main'), alt: all(a, 'alt') };

@@ -57,6 +57,10 @@ async function round(i: number): Promise<void> {
   assert.throws(() => native.udpSocket(netns, { family: 4, port: to.port }), { errnoName: 'EADDRINUSE' });
   for (const more of [{}, { ttl: 7, dscp: 9, from: loopback, ifindex: 1 }]) sender.send(frame, { ...to, ...more });
   assert.deepEqual([receiver.receive(), receiver.receive(), receiver.receive()].map((datagram) => datagram?.ttl), [64, 7, undefined]);
+  for (let k = 0; k < 40; k++) sender.send(frame, to);
+  assert.deepEqual([5, 100, 100].map((most) => receiver.receiveMany(most).length), [5, 32, 3]);
+  assert.deepEqual(receiver.receiveMany(100), []);
+  assert.ok(native.clockError().error >= 0);
   sender.send(frame, to); // never received
   receiver.close();
   sender.send(frame, to);

@@ -107,7 +107,7 @@ test('sessions, watching and paths: what is wanted is handed on, kept on the dis
         statuses: () => undefined, sessions: () => ({}), opinions: () => [], transitions: () => [], acknowledged: () => undefined, close: async () => undefined,
       }),
       monitor: () => ({
-        want: (plan) => void heard.push(['watch', plan?.host]), report: () => undefined, turns: () => [turn],
+        want: (plan) => void heard.push(['watch', plan?.host]), report: () => undefined, turns: () => [turn], troubles: () => ['it does not run'],
         acknowledged: (last) => void heard.push(['has turn', last?.sequence]), close: async () => void heard.push('monitor ends'),
       }),
     });
@@ -120,7 +120,7 @@ test('sessions, watching and paths: what is wanted is handed on, kept on the dis
   for (const one of [['watch', 'host-a'], ['call at', '192.0.2.1', '198.51.100.1'], ['has turn', 1], 'monitor ends']) assert.ok(first.heard.some((other) => isDeepStrictEqual(one, other)), String(one));
   const { report } = first;
   assert.ok(report);
-  assert.deepEqual({ sessions: report.sessions, opinions: report.opinions, turns: report.turns }, { sessions: {}, opinions: [], turns: [turn] });
+  assert.deepEqual({ sessions: report.sessions, opinions: report.opinions, turns: report.turns, troubles: report.troubles }, { sessions: {}, opinions: [], turns: [turn], troubles: ['it does not run'] });
   for (const absent of ['routers', 'transitions', 'monitor']) assert.ok(!(absent in report), absent);
   const second = await live({ vms: [], moves: [] });
   for (const one of [['watch', 'host-a'], ['call at', '192.0.2.1', '198.51.100.1']]) assert.ok(second.heard.some((other) => isDeepStrictEqual(one, other)), `${one.join(' ')} is known from the disk`);

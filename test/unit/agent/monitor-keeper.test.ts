@@ -1,11 +1,12 @@
 /** The agent's side of its monitor, on one that lives in the test. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { answerHistory } from '../../../src/agent/keep-monitor.ts';
 import { type MonitorEvents, MonitorKeeper } from '../../../src/agent/monitor-keeper.ts';
 import type { MonitorReport } from '../../../src/api/agent-protocol.ts';
 import { ApiError } from '../../../src/api/api.ts';
-import { silentLog } from '../../../src/base/log.ts';
+import { type Log, silentLog } from '../../../src/base/log.ts';
+import { ms } from '../../../src/base/units.ts';
 import type { History, HistoryQuery } from '../../../src/model/history.ts';
 import type { ClassFigures, PathTurnReport } from '../../../src/model/path.ts';
 import type { AlertReport, WatchPlan } from '../../../src/model/watch-plan.ts';
@@ -37,6 +38,7 @@ class World {
   events: MonitorEvents | undefined;
   changes = 0;
   closed = 0;
+  readonly log: Log = silentLog;
   answer: () => Promise<History> = async () => history;
 
   keeper({ always = false } = {}): MonitorKeeper {
@@ -46,7 +48,7 @@ class World {
         this.events = events;
         return { plan: (...told) => void this.plans.push(told), query: () => this.answer(), close: async () => void this.closed++ };
       },
-      clock: this.clock, log: silentLog, changed: () => this.changes++, nics: () => this.nics, always,
+      clock: this.clock, log: this.log, changed: () => this.changes++, nics: () => this.nics, always,
     });
   }
 
@@ -100,8 +102,37 @@ test('what it said last is reported, until it ends or says nothing for 3 s', asy
   assert.deepEqual([keeper.report(), world.changes], [undefined, before + 1]);
   world.say(report(9));
   assert.equal(keeper.report()?.counters.at, 9);
-  world.events?.onEnd('was ended by SIGKILL');
+  world.events?.onEnd('was ended by SIGKILL', ms(1000));
   assert.deepEqual([keeper.report(), world.changes], [undefined, before + 2]);
+  await keeper.close();
+});
+
+test('one that does not run is told with the reason, logged once, and forgotten when it speaks', async () => {
+  const world = new World();
+  const logged = mock.method(world.log, 'error');
+  const keeper = world.keeper();
+  keeper.want(plan());
+  assert.deepEqual(keeper.troubles(), []);
+  for (let n = 0; n < 3; n++) world.events?.onEnd('ended with 1 (error: no namespace)', ms(1000));
+  assert.deepEqual(keeper.troubles(), ['the monitor does not run: ended with 1 (error: no namespace); it is started again by itself']);
+  assert.equal(logged.mock.callCount(), 1);
+  world.say(report(1));
+  assert.deepEqual(keeper.troubles(), []);
+  await world.clock.advance(3000);
+  assert.match(keeper.troubles().join(), /^the monitor runs and says nothing/);
+  world.events?.onEnd('ended with 1 (error: no namespace)', ms(1000));
+  assert.equal(logged.mock.callCount(), 2);
+  logged.mock.restore();
+  await keeper.close();
+});
+
+test('of hundreds of troubles the first are told, and how many more there are', async () => {
+  const world = new World();
+  const keeper = world.keeper();
+  keeper.want(plan());
+  world.say({ ...report(1), troubles: Array.from({ length: 400 }, (_, n) => `trouble ${n}`) });
+  const { troubles = [] } = keeper.report() ?? {};
+  assert.deepEqual([troubles.length, troubles[31], troubles[32]], [33, 'trouble 31', '368 more like these: its log has them']);
   await keeper.close();
 });
 

@@ -121,6 +121,7 @@ test('a key that cannot be used is told as the session\'s reason, and is told to
   world.pulse.tell(said({ other: status('up') }));
   assert.deepEqual(Object.entries(agent.sessions() ?? {}).map(([name, { state, reason }]) => [name, state, reason]),
     [['other', 'up', undefined], ['upstream', 'down', 'two is not there']]);
+  world.pulse.tell({ kind: 'refused-session', session: 'upstream', reason: 'its key 2 is not there' });
   await world.clock.advance(9500);
   assert.equal(world.told().length, 1);
   world.keys.set('two', 'other secret');

@@ -5,7 +5,7 @@ import { checkDocument } from '../../../src/api/check-document.ts';
 import { ApiError } from '../../../src/api/api.ts';
 import { happenings, kept, path, paths, sessions, watchPolicy, watchedHosts } from './detection.ts';
 import { golden } from './golden.ts';
-import { event } from './resources.ts';
+import { NOW, event } from './resources.ts';
 import { StubApi, StubIo, godwit } from './stub.ts';
 
 const api = (): StubApi => {
@@ -46,6 +46,39 @@ test('hosts with what the others make of them, and the policy', async () => {
   golden('watched-hosts', await outputs(['get hosts -o wide', 'describe host host-a', 'describe host host-c', 'describe policy default']));
 });
 
+test('a policy that nobody declared holds by its defaults; without sessions between hosts nobody is called dead', async () => {
+  const { exit, stdout } = await godwit('describe policy default', new StubApi([]));
+  assert.equal(exit, 0);
+  assert.match(stdout, /^Declared: +no: all of it is by default$/m);
+  assert.match(stdout, /Dead: +when 2 hosts or more/);
+  assert.equal((await godwit('describe policy other', new StubApi([]))).exit, 4);
+  const off = new StubApi([{ kind: 'Policy', name: 'default', revision: 3, spec: { detect: { bfd: false } } }]);
+  assert.match((await godwit('describe policy default', off)).stdout, /Dead: +no host is ever called so/);
+  assert.match((await godwit('describe host host-b', api())).stdout, /^Verdict:\n  none: /m);
+});
+
+test('rates in words of few digits', async () => {
+  const [first] = watchedHosts;
+  assert.ok(first?.status?.counters);
+  const [link, tcp] = [first.status.counters.links.at(-1), first.status.counters.tcp[0]];
+  assert.ok(link && tcp);
+  const counters = { ...first.status.counters, links: [{ ...link, queues: [], rxDrops: 2.0003447154096197, txDrops: 0, rxErrors: 0.02 }], tcp: [{ ...tcp, sent: 6.00103414622886 }] };
+  const { stdout } = await godwit('describe host host-a', new StubApi([{ ...first, status: { ...first.status, counters } }]));
+  assert.match(stdout, / 2\.0\/s +<0\.1\/s /);
+  assert.match(stdout, / 3 of 6 /);
+});
+
+test('a path whose host is silent says so; one that is well and kept out says what it waits for', async () => {
+  const quality = { state: 'unknown', since: NOW, because: 'host-a is silent: this is what it said 20 s ago (fit)', loss: 0, slowLoss: 0, suspicious: false } as const;
+  const silent = path('host-a', 'host-b', 'main', { quality });
+  const table = await godwit('get paths', new StubApi([silent]));
+  assert.match(table.stdout, /unknown.*host-a is silent$/m);
+  const waits = path('host-a', 'host-b', 'main', { quality: { ...quality, state: 'unfit', slowLoss: 0.2 } });
+  assert.match((await godwit('describe path host-a/host-b/main', new StubApi([waits]))).stdout, /Kept out: +well now, out until the slow average is at 0\.5 %/);
+  const sick = path('host-a', 'host-b', 'main', { quality: { ...quality, state: 'unfit', loss: 0.1, slowLoss: 0.2 } });
+  assert.doesNotMatch((await godwit('describe path host-a/host-b/main', new StubApi([sick]))).stdout, /Kept out/);
+});
+
 test('a history that cannot be had is said where its chart would be', async () => {
   const deaf = api();
   deaf.kept = () => { throw new ApiError(504, 'CONTROL_HISTORY_SILENT', 'The agent on host-a did not answer in 5 s'); };
@@ -65,6 +98,10 @@ test('events: since, host, about, reason', async () => {
   assert.deepEqual(await names('--host host-c'), ['HostVerdict host/host-c', 'AgentSilent host/host-c']);
   assert.deepEqual(await names('--about bfd/uplink --reason bfddown'), ['BfdDown bfdsession/uplink']);
   assert.deepEqual(await names('--about path/host-a/host-b/storage'), ['PathUnfit path/host-a/host-b/storage', 'PathTakenOut path/host-a/host-b/storage']);
+  // What is done to a path is done both ways.
+  assert.deepEqual(await names('--about path/host-b/host-a/storage'), ['PathUnfit path/host-b/host-a/storage', 'PathTakenOut path/host-a/host-b/storage']);
+  const back = path('host-b', 'host-a', 'storage');
+  assert.match((await godwit('describe path host-b/host-a/storage', new StubApi([back, ...happenings]))).stdout, /PathTakenOut/);
   assert.deepEqual(await names('--about host'), ['AlertOn host/host-b', 'HostVerdict host/host-c', 'AgentSilent host/host-c']);
   // They are 41, 40, 39, 38, 30, 29, 28, 10 and 9 seconds old; it is 03:13:07.
   assert.equal((await names('--since 28500ms')).length, 3);

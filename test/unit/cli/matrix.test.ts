@@ -26,6 +26,14 @@ test('every metric, as a table', async () => {
   golden('matrix', parts.join('\n'));
 });
 
+test('what came back before a path fell silent is no figure of now', async () => {
+  const quality = { since: 0, loss: 1, slowLoss: 1, suspicious: false };
+  const fallen = [path('host-a', 'host-b', 'main', { quality: { ...quality, state: 'down' } }), path('host-b', 'host-a', 'main', { quality: { ...quality, state: 'unknown' } })];
+  const { stdout } = await godwit('matrix', new StubApi(fallen));
+  assert.match(stdout, /^host-a +- +DOWN\*$/m);
+  assert.match(stdout, /^host-b +\? +-$/m);
+});
+
 test('as data, whatever the metric is', async () => {
   const { stdout } = await godwit('matrix --metric loss -o json', new StubApi(paths));
   const parsed: unknown = JSON.parse(stdout);

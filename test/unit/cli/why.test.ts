@@ -99,6 +99,19 @@ test('who saw it otherwise is the other end, not somebody else', async () => {
   assert.match(await one({ kind: 'path', turn: turn() }, {}, [far]), /host-b said nothing of its way back/, 'a hundred seconds later is another story');
 });
 
+test('what was done to paths of a host while its verdict waited was done about it', async () => {
+  const action = (n: number, name: string): EventResource => {
+    const e = event(n, { kind: 'Path', name }, 'PathTakenOut', `${name} is out`);
+    return { ...e, spec: { ...e.spec, evidence: { kind: 'action', action: { action: 'path', mode: 'act', what: 'x', because: [because] } } } };
+  };
+  const down: EventEvidence = { kind: 'verdict', verdict: { ...verdict, host: 'host-a', verdict: 'path-down', paths: ['storage'] } };
+  assert.match(await one(down, {}, [action(98, 'host-a/host-b/storage')]), /2\.00 s before: PathTakenOut: host-a\/host-b\/storage is out \(godwit why 98\)/);
+  assert.match(await one(down, {}, [action(101, 'host-0/host-a/storage')]), /1\.00 s later: PathTakenOut/);
+  for (const other of [action(98, 'host-b/host-c/storage'), action(98, 'host-a/host-b/main'), action(90, 'host-a/host-b/storage')]) {
+    assert.match(await one(down, {}, [other]), /Godwit has done nothing so far/);
+  }
+});
+
 test('what was done about it is what was done to one of the two, soon after', async () => {
   const action = (n: number, host: string): EventResource => {
     const e = event(n, { kind: 'Vm', name: 'db-1' }, 'EvacuationBegun', `db-1 leaves ${host}`);

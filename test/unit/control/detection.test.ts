@@ -143,6 +143,21 @@ test('a session that flaps does not push all other events out', async (t) => {
   assert.equal((await told()).at(-1), 'BfdDown', 'a new minute');
 });
 
+test('a server that has just started calls nobody dead whose agent may be about to find it again', async (t) => {
+  const world = await opened(t);
+  const told = async (): Promise<readonly string[]> => (await world.plane.list('Event')).filter(({ spec }) => spec.reason === 'HostVerdict').map(({ spec }) => spec.message);
+  // The others do not hear it, but the server does; that has long been told.
+  await talk(world, 10, ['host-c']);
+  assert.match((await told()).join(), /^host-c is path-down: /);
+  await world.restart();
+  await talk(world, 4, ['host-c'], ['host-a', 'host-b']);
+  await talk(world, 10, ['host-c']);
+  assert.equal((await told()).length, 1);
+  await world.restart();
+  await talk(world, 12, ['host-c'], ['host-a', 'host-b']);
+  assert.match((await told()).at(-1) ?? '', /^host-c is dead: /);
+});
+
 test('a verdict is shown at once and told when it has held: dead when its agent is silent too; and taken back', async (t) => {
   const world = await opened(t);
   const verdict = async (host: string): Promise<string | undefined> => (await world.plane.get('Host', host)).status?.verdict?.verdict;

@@ -1,9 +1,10 @@
 /** What the monitor's loop tells is what can be asked for: history, /metrics, alerts; also after a start. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import type { WatchPlan } from '../../../src/model/watch-plan.ts';
 import { type OpenKeeping, openKeeping } from '../../../src/monitor/keeping.ts';
 import { parseExposition } from './exposition-parser.ts';
@@ -67,7 +68,32 @@ test('alerts by the plan; /metrics over HTTP; nothing served without it', () => 
   await assert.rejects(fetch(`http://127.0.0.1:${keeping.metricsPort}/metrics`));
 }));
 
-test('a state directory that is none: what the system says, and nothing left listening', () => withKeeping(async (_, stateDir) => {
+test('a state directory that is none: that is told, and it is kept in memory', () => withKeeping(async (open, stateDir) => {
   await writeFile(join(stateDir, 'history'), 'mine');
-  await assert.rejects(openKeeping({ stateDir, version: '1', metrics: { address: '127.0.0.1', port: 0 } }), { code: 'EEXIST' });
+  const keeping = await open();
+  assert.equal(keeping.troubles.length, 1);
+  assert.match(keeping.troubles[0] ?? '', /history cannot be used \(.*EEXIST.*\): it is in memory alone until the agent is started again$/);
+  keeping.second([], counterReport(START, { host: { softirq: 0.5 } }), START);
+  assert.equal((await keeping.query({ host: 'h1', series: 'host/softirq', from: START, to: START + 1000, points: 1 })).data[0]?.value, 0.5);
+  await keeping.close();
+  assert.equal(await readFile(join(stateDir, 'history'), 'utf8'), 'mine');
+}));
+
+test('a port that is taken: that is told, paths are judged all the same, and it is served when the port is free', () => withKeeping(async (open, stateDir) => {
+  const first = await open(true);
+  const metrics = { address: '127.0.0.1', port: first.metricsPort ?? 0 };
+  let now = START;
+  const keeping = await openKeeping({ stateDir: join(stateDir, 'other'), version: '1', now: () => now, metrics });
+  keeping.plan(plan);
+  assert.equal(keeping.second([], counterReport(START, { host: { lateness: 20 } }), START).length, 1);
+  assert.match(keeping.troubles.join(), /^\/metrics cannot be served on 127\.0\.0\.1 port \d+: give --metrics/);
+  await first.close();
+  keeping.second([], counterReport(START + 1000), now = START + 1000);
+  await setImmediate();
+  assert.equal(keeping.metricsPort, undefined, 'not at once again');
+  keeping.second([], counterReport(START + 10_000), now = START + 10_000);
+  while (keeping.metricsPort === undefined) await setImmediate();
+  assert.equal((await fetch(`http://127.0.0.1:${metrics.port}/metrics`)).status, 200);
+  assert.deepEqual(keeping.troubles, []);
+  await keeping.close();
 }));

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ms } from '../../../src/base/units.ts';
+import { SystemError } from '../../../src/native/native.ts';
 import { clockError } from '../../../src/wire/stamp-time.ts';
 import { ADDRESS, watchPlan, withMonitors } from './memory-monitors.ts';
 
@@ -105,6 +106,54 @@ describe('a monitor', () => {
       await monitors.network.advance(2000);
       const after = a.told.flatMap((message) => (message.kind === 'report' ? [message.troubles] : [])).at(-1) ?? [];
       assert.deepEqual(after.map((text) => text.replace(/:.*/, '')), ['reflectTo 10.0.0.0/99', '"nowhere" is no IP address']);
+    });
+  });
+
+  it('tells of answers that it cannot read, as long as it cannot', async () => {
+    await withMonitors(async (monitors) => {
+      let broken = true;
+      const native = monitors.native.bind(monitors);
+      monitors.native = (name) => {
+        const inner = native(name);
+        return {
+          ...inner, udpSocket: (netns, options) => {
+            const socket = inner.udpSocket(netns, options);
+            const receive = socket.receiveMany.bind(socket);
+            socket.receiveMany = (most) => {
+              if (broken && name === 'a' && options.port !== 862) throw new SystemError('recvmmsg', 105, 'ENOBUFS', 'no buffer space');
+              return receive(most);
+            };
+            return socket;
+          },
+        };
+      };
+      const a = monitors.start('a', watchPlan('a'));
+      const told = (): readonly string[] | undefined => a.told.findLast((message) => message.kind === 'report')?.troubles;
+      await monitors.network.advance(1500);
+      assert.match(told()?.join() ?? '', /^answers to 192\.0\.2\.11 cannot be read: .*ENOBUFS/);
+      broken = false;
+      await monitors.network.advance(1000);
+      assert.deepEqual(told(), []);
+    });
+  });
+
+  it('goes on as before when it is told what it cannot read, and says so until it can again', async () => {
+    await withMonitors(async (monitors) => {
+      const [a] = [monitors.start('a', watchPlan('a')), monitors.start('b', watchPlan('b'))];
+      const told = (): unknown => a.told.findLast((message) => message.kind === 'report')?.troubles;
+      await monitors.network.advance(1500);
+      const plan = { ...watchPlan('a'), alerts: { late: { metric: 'host.newer', rising: 1, falling: 1, hold: 0, severity: 'info' } } };
+      a.monitor.hear({ kind: 'plan', plan, nics: [] });
+      a.monitor.hear({ kind: 'query', id: 7, query: { points: 0 } });
+      a.monitor.hear('?');
+      a.monitor.hear({ kind: 'plan', plan, nics: [] });
+      assert.deepEqual(a.told.flatMap((message) => (message.kind === 'no-answer' ? [[message.id, message.code]] : [])), [[7, 'MONITOR_LINE_INVALID']]);
+      await monitors.network.advance(1000);
+      assert.match(String(told()), /^what is to be watched now cannot be read, and it goes on as before: .*\/plan\/alerts\/late\/metric/);
+      assert.equal(a.last().classes[0]?.answered, 100);
+      a.monitor.hear({ kind: 'plan', plan: watchPlan('a'), nics: [] });
+      await monitors.network.advance(1000);
+      assert.deepEqual(told(), []);
     });
   });
 

@@ -68,6 +68,29 @@ describe('figures of a path', () => {
     assert.deepEqual([figures.window().sent, figures.window().rtt], [0, undefined]);
   });
 
+  it('are, of the minute, those of all its samples', () => {
+    // Few values, so that the same ones come and go.
+    const second = fc.array(fc.integer({ min: 0, max: 20 }), { maxLength: 6 });
+    fc.assert(fc.property(fc.array(second, { minLength: 55, maxLength: 80 }), (seconds) => {
+      const figures = new PathFigures(0, totals());
+      for (const [i, rtts] of seconds.entries()) {
+        for (const rtt of rtts) figures.answered(answer(rtt));
+        figures.second(totals());
+        const all = Float64Array.from(seconds.slice(Math.max(0, i - 59), i + 1).flat()).sort();
+        const { rtt, answered } = figures.window();
+        assert.equal(answered, all.length);
+        if (all.length === 0) assert.equal(rtt, undefined);
+        else {
+          const { jitter: _, ...rest } = rtt ?? assert.fail('no RTT');
+          assert.deepEqual(rest, {
+            min: all[0], mean: all.reduce((sum, each) => sum + each, 0) / all.length, max: all.at(-1),
+            p50: percentile(all, 0.5), p90: percentile(all, 0.9), p99: percentile(all, 0.99),
+          });
+        }
+      }
+    }), { numRuns: 30 });
+  });
+
   it('tell every loss exactly once, whatever becomes of its direction', () => {
     const step = fc.record({ fresh: fc.nat(5), forward: fc.nat(5), backward: fc.nat(5) });
     fc.assert(fc.property(fc.array(step, { minLength: 1, maxLength: 30 }), (steps) => {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { ms, seconds } from '../../../src/base/units.ts';
 import type { PathState } from '../../../src/model/path.ts';
 import { PathQuality, defaultQualityPolicy } from '../../../src/protocol/path-quality.ts';
+import { wellAgainAt } from '../../../src/policy/acting-facts.ts';
 import { pathFact } from '../../../src/policy/acting-paths.ts';
 import { wayFor } from '../../../src/policy/path-use.ts';
 import { seeded } from '../protocol/seeded.ts';
@@ -190,7 +191,7 @@ function probed(span: number, loss: (at: number) => number, random: () => number
     if (!turn && now % 1000 !== 0) continue;
     const { fitness, because = '', slowLoss } = quality.status();
     const judgement = { state: fitness, since: 0, because, loss: 0, slowLoss, suspicious: false };
-    const fact = pathFact('storage', [{ from: 'h1', judgement }, { from: 'h2' }], GBIT);
+    const fact = pathFact('storage', [{ from: 'h1', judgement }, { from: 'h2' }], GBIT, wellAgainAt(undefined));
     world.set('h1', 'h2', 'storage', fact.state, fact.slowLoss);
     world.now = 1_000_000 + now;
     at.push(...world.step(0).told.map(({ reason }) => ({ reason, ms: now })));
@@ -224,8 +225,12 @@ test('a loss that oscillates round the threshold takes the path out, and does no
 
 test('both directions count, and a silence of the detector only where no probe comes back either', () => {
   const judgement = (state: PathState) => ({ state, since: 0, because: `it is ${state}`, loss: 0, slowLoss: 0.1, suspicious: false });
-  const of = (...sides: Parameters<typeof pathFact>[1]) => pathFact('main', sides, 1);
-  assert.deepEqual(of({ from: 'a', judgement: judgement('fit') }, { from: 'b', judgement: judgement('unfit') }), { path: 'main', capacity: 1, slowLoss: 0.1, latency: undefined, state: 'unfit', because: 'b: it is unfit' });
+  const of = (...sides: Parameters<typeof pathFact>[1]) => pathFact('main', sides, 1, wellAgainAt(undefined));
+  assert.deepEqual(of({ from: 'a', judgement: judgement('fit') }, { from: 'b', judgement: judgement('unfit') }), { path: 'main', capacity: 1, slowLoss: 0.1, latency: undefined, state: 'unfit', recovers: true, because: 'b: it is unfit' });
+  assert.equal(of({ from: 'a', judgement: { ...judgement('unfit'), loss: 0.006 } }, { from: 'b', judgement: judgement('unfit') }).recovers, false);
+  const slow = { ...judgement('unfit'), latency: 30 };
+  const judged = wellAgainAt({ quality: { latency: { rising: '50ms', falling: '20ms' } } });
+  assert.deepEqual([30, 20].map((latency) => pathFact('main', [{ from: 'a', judgement: { ...slow, latency } }], 1, judged).recovers), [false, true]);
   assert.equal(of({ from: 'a', judgement: judgement('down') }, { from: 'b', judgement: judgement('unfit') }).state, 'down');
   assert.equal(of({ from: 'a', judgement: judgement('fit'), heard: 'silent' }, { from: 'b', judgement: judgement('fit') }).state, 'fit');
   assert.equal(of({ from: 'a', heard: 'silent' }, { from: 'b', heard: 'heard' }).state, 'down');

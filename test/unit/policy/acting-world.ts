@@ -25,6 +25,7 @@ export class ActingWorld {
   routers = new Map<string, string[]>();
   busy = new Map<string, number>();
   readonly free = new Map<string, number>();
+  readonly gone = new Set<string>();
   standings = new Map<string, Standing>();
   deeds: Deed[] = [];
   /** All that was told, with its time. */
@@ -37,15 +38,15 @@ export class ActingWorld {
     this.policy = policy;
   }
 
-  set(one: string, other: string, path: string, state: PathFact['state'], slowLoss = 0.03): void {
+  set(one: string, other: string, path: string, state: PathFact['state'], slowLoss = 0.03, recovers = false): void {
     const key = `${pairOf(one, other).join(' ')} ${path}`;
     if (state === 'fit') this.states.delete(key);
-    else this.states.set(key, { ...this.#fit(path), state, slowLoss, ...(state === 'unknown' ? {} : { because: `${one}: it is ${state}` }) });
+    else this.states.set(key, { ...this.#fit(path), state, slowLoss, recovers, ...(state === 'unknown' ? {} : { because: `${one}: it is ${state}` }) });
   }
 
   /** To all others. */
-  setHost(host: string, path: string, state: PathFact['state']): void {
-    for (const other of this.hosts) if (other !== host) this.set(host, other, path, state);
+  setHost(host: string, path: string, state: PathFact['state'], recovers = false): void {
+    for (const other of this.hosts) if (other !== host) this.set(host, other, path, state, undefined, recovers);
   }
 
   #fit(path: string): PathFact {
@@ -62,7 +63,7 @@ export class ActingWorld {
     return {
       at: ms(this.now), policy: this.policy, pairs, moves: this.moves, vms: this.vms, standings: this.standings, deeds: this.deeds,
       hosts: this.hosts.map((name): HostFacts => ({
-        candidate: { name, freeMemory: bytes(this.free.get(name) ?? mib(4096)), accelerators: ['kvm'], bridges: { br0: { mtu: 1500 } } },
+        candidate: { name, freeMemory: bytes(this.free.get(name) ?? mib(4096)), accelerators: ['kvm'], bridges: { br0: { mtu: 1500 } }, ...(this.gone.has(name) ? { unready: 'is silent' } : {}) },
         moves: this.busy.get(name) ?? 0, mostMoves: 2, routers: this.routers.get(name) ?? [],
       })),
       sickFor: (host, path) => ms(this.now - (this.#sickSince.get(`${host} ${path}`) ?? this.now)),

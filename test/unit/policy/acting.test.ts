@@ -120,6 +120,34 @@ test('an evacuation does not end because nothing is known any more of the sick p
   assert.equal(world.standings.get('evacuate.h1'), undefined);
 });
 
+test('a host that was cut off and is well again is not evacuated for what was, nor one that is gone', () => {
+  const world = new ActingWorld(4, ['main']);
+  world.vms = [vmFact('a', 'h1'), vmFact('b', 'h1')];
+  world.gone.add('h1');
+  world.setHost('h1', 'main', 'down');
+  for (let n = 0; n < 60; n++) assert.deepEqual(world.step().evacuations, []);
+  world.gone.clear();
+  world.setHost('h1', 'main', 'unfit', true);
+  for (let n = 0; n < 60; n++) assert.deepEqual(world.step().evacuations, []);
+  assert.deepEqual(world.reasons().filter((reason) => reason.startsWith('Evac') || reason === 'HeldBack'), []);
+  world.setHost('h1', 'main', 'unfit');
+  assert.equal(world.step().evacuations.length, 1);
+  world.vms = world.vms.map((vm) => (vm.name === 'a' ? vmFact('a', 'h3') : vm));
+  world.setHost('h1', 'main', 'unfit', true);
+  for (let n = 0; n < 60; n++) assert.deepEqual(world.step().evacuations, [], 'nor is what was begun gone on with');
+  assert.ok(!world.reasons().includes('HeldBack'), 'nothing holds it back: there is nothing to do');
+});
+
+test('of a host that is evacuated already no VM is moved for another path that is not sick for its hold', () => {
+  const world = new ActingWorld(4);
+  world.vms = ['main', 'storage'].map((path) => vmFact(path, 'h1', { networks: [{ name: 'lan', path }], ...(path === 'main' ? { stays: 'is paused' } : {}) }));
+  world.setHost('h1', 'main', 'unfit');
+  for (let n = 0; n < 40; n++) world.step();
+  world.setHost('h1', 'storage', 'unfit');
+  for (let n = 0; n < 30; n++) assert.deepEqual(world.step().evacuations, []);
+  assert.deepEqual(world.step().evacuations.map(({ vm }) => vm), ['storage']);
+});
+
 test('without room elsewhere nobody is moved, and that is said once', () => {
   const world = new ActingWorld(4, ['main']);
   world.vms = [vmFact('a', 'h1')];

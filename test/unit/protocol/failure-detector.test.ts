@@ -259,6 +259,20 @@ test('what the peer says of hearing us is believed for one time-out', () => {
   assert.equal(detector.opinion('b', ms(at + 300))?.paths[0]?.heardThere, undefined);
 });
 
+test('what is due at its deadline is decided on there, however the times are rounded', () => {
+  fc.assert(fc.property(fc.double({ min: 0, max: 1e6, noNaN: true }), fc.double({ min: 0.1, max: 1000, noNaN: true }), (began, gap) => {
+    const detector = new FailureDetector({ ...policy, floor: ms(0.1) });
+    detector.watch('b', 'p', ms(gap), ms(began));
+    for (let i = 0; i < 40; i++) detector.heard('b', 'p', ms(began + i * gap));
+    // Looks for nothing go before it, each at a later time.
+    for (let due, last = -Infinity; (due = detector.deadline()) !== undefined; last = due) {
+      assert.ok(due > last);
+      detector.expire(due);
+    }
+    assert.equal(detector.opinion('b', ms(began))?.paths[0]?.state, 'silent');
+  }));
+});
+
 test('arrivals per second, printed', (t) => {
   const detector = new FailureDetector(defaultDetectorPolicy);
   for (let i = 0; i < 200; i++) detector.watch(`h${i >> 1}`, `p${i & 1}`, ms(50), ms(0));

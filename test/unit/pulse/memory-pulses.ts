@@ -1,7 +1,8 @@
 /** Pulses in memory: two hosts joined by one wire, in virtual time. */
 import { MemoryNetwork } from '../../../src/native/memory.ts';
-import type { PacketSocket } from '../../../src/native/native.ts';
+import type { Deadline, Native, PacketSocket } from '../../../src/native/native.ts';
 import type { RouterPlan, RouterStatus, RouterTransition } from '../../../src/model/virtual-router.ts';
+import type { Heap } from '../../../src/pulse/garbage.ts';
 import { MemoryGround } from '../../../src/pulse/ground-memory.ts';
 import { PulseProcess } from '../../../src/pulse/pulse-process.ts';
 import type { PulseMessage } from '../../../src/pulse/pulse-protocol.ts';
@@ -14,6 +15,8 @@ export interface MemoryPulse {
   readonly lines: string[];
   status(router: string): RouterStatus;
   transitions(): RouterTransition[];
+  /** So many ms have passed for it all at once, and it has not looked at anything yet. */
+  oversleep(span: number): void;
 }
 
 export function plan(name: string, change: Partial<RouterPlan> = {}): RouterPlan {
@@ -35,14 +38,15 @@ export class MemoryPulses {
     for (const name of ['a', 'b']) this.network.link(name, 'e0').up = true;
   }
 
-  start(name: 'a' | 'b', realtime: 'realtime' | 'ordinary' = 'realtime'): MemoryPulse {
-    const ground = new MemoryGround(this.network, name);
+  start(name: 'a' | 'b', realtime: 'realtime' | 'ordinary' = 'realtime', heap?: Heap): MemoryPulse {
+    const sleeper = new Sleeper(this.network.native(name));
+    const ground = new MemoryGround(this.network, name, sleeper.native);
     ground.setSources('e0', [parseIpAddress(name === 'a' ? '192.0.2.11' : '192.0.2.12'), parseIpAddress(name === 'a' ? 'fe80::a' : 'fe80::b')]);
     const told: PulseMessage[] = [];
     const lines: string[] = [];
     const pulse = new PulseProcess({
       ground, realtime: { scheduling: realtime, locked: true }, pulse: `pulse-${name}`, pid: 1, version: 'test',
-      tell: (message) => void told.push(message), log: (line) => void lines.push(line),
+      tell: (message) => void told.push(message), log: (line) => void lines.push(line), ...(heap && { heap }),
     });
     this.#open.push(pulse);
     const transitions = (): RouterTransition[] => told.flatMap((message) => (message.kind === 'transition' ? [message.transition] : []));
@@ -51,7 +55,7 @@ export class MemoryPulses {
       if (!found) throw new Error(`no status of ${router}`);
       return found;
     };
-    return { ground, pulse, told, lines, status, transitions };
+    return { ground, pulse, told, lines, status, transitions, oversleep: (span) => void (sleeper.slept += span) };
   }
 
   /** Sees everything that comes in at `a`'s end of the wire, and can send into it as `b` would. */
@@ -62,6 +66,24 @@ export class MemoryPulses {
 
   close(): void {
     for (const pulse of this.#open.splice(0)) pulse.close();
+  }
+}
+
+/** A monotonic clock that can be put on alone, with deadlines that are noticed late by that. */
+class Sleeper {
+  slept = 0;
+  readonly native: Native;
+
+  constructor(native: Native) {
+    this.native = { ...native, monotonic: () => native.monotonic() + this.slept, deadline: () => this.#deadline(native.deadline()) };
+  }
+
+  #deadline(inner: Deadline): Deadline {
+    return {
+      arm: (at) => inner.arm(at === undefined ? undefined : at - this.slept),
+      onExpired: (listener) => inner.onExpired(listener),
+      close: () => inner.close(),
+    };
   }
 }
 
