@@ -42,7 +42,7 @@ export function hostSections(h: ResourceOf['Host'], now: number): Section[] {
       { title: 'Verdict', lines: s.verdict ? verdictLines(s.verdict) : wrap(NO_VERDICT) },
       ...(s.counters ? counterSections(s.counters, now) : []),
       ...(s.troubles && s.troubles.length > 0
-        ? [{ title: 'Its monitor could not', lines: s.troubles.flatMap((trouble) => wrap(trouble, '- ')) }] : []),
+        ? [{ title: 'Troubles', lines: s.troubles.flatMap((trouble) => wrap(trouble, '- ')) }] : []),
     ]),
   ];
 }

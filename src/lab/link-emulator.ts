@@ -24,7 +24,7 @@ export interface Faults {
   readonly reorderBy?: number;
   /** Bytes per second, of frames without their FCS. */
   readonly rate?: number;
-  /** Bytes that may wait for the rate; absent: any number. */
+  /** Bytes that may wait for the rate; absent: no limit. */
   readonly queue?: number;
   /** IP packets longer than this vanish without a word, bytes. */
   readonly mtu?: number;

