@@ -2,6 +2,7 @@
  * The counters of all interfaces at once (RTM_GETSTATS, linux/if_link.h), without their other attributes: a tenth of what a list of links
  * costs. Linux 4.7 or newer.
  */
+import type { Traffic } from '../model/counters.ts';
 import type { Netlink } from './netlink.ts';
 import { concat, decodeAttributes, u16, u32, u8 } from './netlink-message.ts';
 
@@ -14,19 +15,11 @@ const HEADER = 12;
 /** Bytes of struct rtnl_link_stats64 that are read here. */
 const NEEDED = 16 * 8;
 
-/** Since the device was made. */
-export interface TrafficTotals {
-  readonly rxBytes: number;
-  readonly txBytes: number;
-  readonly rxPackets: number;
-  readonly txPackets: number;
-  /** With those that the driver had no room for (rx_missed_errors), which the kernel counts apart. */
-  readonly rxDrops: number;
-  /** Without those of its queueing discipline, which counts its own. */
-  readonly txDrops: number;
-  readonly rxErrors: number;
-  readonly txErrors: number;
-}
+/**
+ * Since the device was made. `rxDrops` with those that the driver had no room for (rx_missed_errors), which the kernel counts apart;
+ * `txDrops` without those of its queueing discipline, which counts its own.
+ */
+export type TrafficTotals = Traffic;
 
 /** By the interface's index. */
 export function readLinkStatistics(netlink: Netlink): Map<number, TrafficTotals> {

@@ -1,7 +1,7 @@
 /** What a host counts of itself once a second: links, VM NICs, classes of traffic, TCP connections that matter, its own lateness. */
 
-/** Of the last second where it is a rate; bytes and packets per second. */
-export interface TrafficRates {
+/** What is counted of a link or a NIC: since it was made, or in the last second. */
+export interface Traffic {
   readonly rxBytes: number;
   readonly txBytes: number;
   readonly rxPackets: number;
@@ -12,7 +12,7 @@ export interface TrafficRates {
   readonly txErrors: number;
 }
 
-export interface LinkFigures extends TrafficRates {
+export interface LinkFigures extends Traffic {
   readonly name: string;
   /** Bytes per second: configured (policy), or as the driver says; absent: nobody knows. */
   readonly capacity?: number;
@@ -23,7 +23,7 @@ export interface LinkFigures extends TrafficRates {
 }
 
 /** A VM's NIC, as the guest sees it: received is what it received. */
-export interface NicFigures extends TrafficRates {
+export interface NicFigures extends Traffic {
   readonly vm: string;
   readonly nic: number;
 }

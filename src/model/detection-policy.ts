@@ -1,5 +1,6 @@
 /** How failures are seen, paths measured and judged, and what is done about them: the parts of the Policy that DETECT has. */
 import { Type, type Static } from 'typebox';
+import { STAMP_PORT } from '../wire/stamp.ts';
 import { Duration, Rate } from './quantity.ts';
 import { closed, nameRule } from './resource.ts';
 
@@ -7,7 +8,7 @@ import { closed, nameRule } from './resource.ts';
 export const detectionDefaults = {
   paths: { capacity: '1Gbit/s', classes: [0] },
   detect: { bfd: true, interval: '100ms', multiplier: 3, falseAlarmsPerDay: 0.01, floor: '150ms', ceiling: '5s', observers: 2 },
-  monitor: { probes: true, rate: 100, leastRate: 1, core: 0.05, link: 0.001, dwell: '60s', timeout: '1s', port: 862 },
+  monitor: { probes: true, rate: 100, leastRate: 1, core: 0.05, link: 0.001, dwell: '60s', timeout: '1s', port: STAMP_PORT },
   quality: { loss: { rising: 0.02, falling: 0.005 }, history: 400, hold: '30s', holdMost: '15min', relapse: '30min' },
   act: { path: 'act', bandwidth: 'advise', target: 'act', evacuate: 'advise', priority: 'advise', limit: 4, within: '10min' },
   alert: { hold: '10s', severity: 'warning' },

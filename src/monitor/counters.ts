@@ -4,7 +4,7 @@
  * (a device made anew), starts anew with 0.
  */
 import { readFileSync } from 'node:fs';
-import type { CounterReport, HostFigures, LinkFigures, NicFigures, TrafficRates } from '../model/counters.ts';
+import type { CounterReport, HostFigures, LinkFigures, NicFigures, Traffic } from '../model/counters.ts';
 import type { WatchPlan } from '../model/watch-plan.ts';
 import { hostDefaults } from '../model/host.ts';
 import type { Native, Netns } from '../native/native.ts';
@@ -127,7 +127,7 @@ export class Counters {
     return { links, nics };
   }
 
-  #linkFigures(index: number, { name, capacity }: Known, rates: TrafficRates, root: RootQueue | undefined, elapsed: number): LinkFigures {
+  #linkFigures(index: number, { name, capacity }: Known, rates: Traffic, root: RootQueue | undefined, elapsed: number): LinkFigures {
     const queues = root ? [root, ...(root.classful ? this.#classes(index) : [])].map((queue) => this.#queue(index, queue, elapsed)) : [];
     const busier = Math.max(rates.rxBytes, rates.txBytes);
     return { name, ...rates, queues, ...(capacity === undefined ? {} : { capacity, utilization: busier / capacity }) };
@@ -183,7 +183,7 @@ export class Counters {
   }
 }
 
-function ratesOf(grown: TrafficTotals | undefined, elapsed: number): TrafficRates {
+function ratesOf(grown: TrafficTotals | undefined, elapsed: number): Traffic {
   return {
     rxBytes: rateOf(grown?.rxBytes, elapsed), txBytes: rateOf(grown?.txBytes, elapsed),
     rxPackets: rateOf(grown?.rxPackets, elapsed), txPackets: rateOf(grown?.txPackets, elapsed),
@@ -193,7 +193,7 @@ function ratesOf(grown: TrafficTotals | undefined, elapsed: number): TrafficRate
 }
 
 /** Turned round: what the tap sent is what the guest received, and what the tap's queue dropped it did not. */
-function nicFigures({ vm, nic }: WatchedNic, tap: TrafficRates, queueDrops: number): NicFigures {
+function nicFigures({ vm, nic }: WatchedNic, tap: Traffic, queueDrops: number): NicFigures {
   return {
     vm, nic, rxBytes: tap.txBytes, txBytes: tap.rxBytes, rxPackets: tap.txPackets, txPackets: tap.rxPackets,
     rxDrops: tap.txDrops + queueDrops, txDrops: tap.rxDrops, rxErrors: tap.txErrors, txErrors: tap.rxErrors,

@@ -2,7 +2,7 @@
  * What /metrics says of this host. Base units: seconds, bytes, shares 0..1. Labels name what there are only so many of: hosts, paths,
  * classes of the policy, links, NICs; never an address or a connection.
  */
-import type { CounterReport, TrafficRates } from '../model/counters.ts';
+import type { CounterReport, Traffic } from '../model/counters.ts';
 import type { ClassFigures, PathReport, PathState } from '../model/path.ts';
 import type { AlertReport } from '../model/watch-plan.ts';
 import type { ProbeAnswer } from './keeping.ts';
@@ -23,11 +23,11 @@ export interface HistorySize {
 
 /** Both ways of a link or NIC. */
 interface TrafficMetrics {
-  readonly counters: readonly (readonly [rate: keyof TrafficRates, metric: Metric])[];
+  readonly counters: readonly (readonly [rate: keyof Traffic, metric: Metric])[];
 }
 
 function trafficMetrics(of: string, what: string): TrafficMetrics {
-  const both = (rate: 'Bytes' | 'Packets' | 'Drops' | 'Errors'): (readonly [keyof TrafficRates, Metric])[] => [
+  const both = (rate: 'Bytes' | 'Packets' | 'Drops' | 'Errors'): (readonly [keyof Traffic, Metric])[] => [
     [`rx${rate}`, counter(`${of}_receive_${rate.toLowerCase()}`, `${rate} received by ${what}.`)],
     [`tx${rate}`, counter(`${of}_transmit_${rate.toLowerCase()}`, `${rate} sent by ${what}.`)],
   ];
@@ -178,6 +178,6 @@ export class Metrics {
   }
 }
 
-function addTraffic({ counters }: TrafficMetrics, labels: string, rates: TrafficRates, elapsed: number, now: number): void {
+function addTraffic({ counters }: TrafficMetrics, labels: string, rates: Traffic, elapsed: number, now: number): void {
   for (const [rate, metric] of counters) metric.add(labels, rates[rate] * elapsed, now);
 }

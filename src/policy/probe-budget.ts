@@ -29,11 +29,6 @@ export interface ProbeBudgetPolicy {
   readonly dwell: Milliseconds;
 }
 
-/** 10 probes a second, in a sample at least 1; a twentieth of a core, a thousandth of a link; a minute. */
-export const defaultProbeBudget: ProbeBudgetPolicy = {
-  rate: { wanted: 10, least: 1 }, share: { core: 0.05, link: 0.001 }, dwell: ms(60_000),
-};
-
 export interface ProbeCosts {
   /** CPU time to send or take one packet, ms: measured, by who asks. */
   readonly packet: Milliseconds;

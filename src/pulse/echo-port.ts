@@ -7,13 +7,14 @@
  */
 import { udpPortFilter } from '../host/packet-filter.ts';
 import type { Milliseconds } from '../base/units.ts';
-import { type PacketSocket, type ReceivedFrame, SystemError } from '../native/native.ts';
+import { type PacketSocket, SystemError } from '../native/native.ts';
 import { type BfdEchoFrame, decodeEchoFrame, echoFrame, loopedEcho } from '../wire/bfd-echo-frame.ts';
 import { BFD_TTL, bfdPort } from '../wire/bfd.ts';
 import { EtherType } from '../wire/ethernet.ts';
 import type { IpAddress } from '../wire/ip-address.ts';
 import type { MacAddress } from '../wire/mac-address.ts';
 import { isLinkLocal } from '../wire/vrrp.ts';
+import { nextFrame } from './next-frame.ts';
 import { ArrivalClock } from './arrival-clock.ts';
 import type { Device, PulseGround } from './ground.ts';
 import type { OutsideTurns } from './session-listeners.ts';
@@ -71,7 +72,7 @@ export class EchoPort {
   drain(): void {
     this.#clock.begin();
     for (let count = 0; count < MOST; count++) {
-      const received = this.#receive();
+      const received = nextFrame(this.#socket);
       if (!received) break;
       const at = this.#clock.at(received.timestamp);
       const echo = decodeEchoFrame(received.frame);
@@ -106,16 +107,6 @@ export class EchoPort {
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       return error.errnoName;
-    }
-  }
-
-  #receive(): ReceivedFrame | undefined {
-    try {
-      return this.#socket.receive();
-    } catch (error) {
-      // ENETDOWN, once, after the link went down.
-      if (!(error instanceof SystemError)) throw error;
-      return undefined;
     }
   }
 }

@@ -1,11 +1,12 @@
 /** Where adverts of one family come in and go out on one device. */
 import { ipProtocolFilter } from '../host/packet-filter.ts';
 import type { Milliseconds } from '../base/units.ts';
-import type { Membership, PacketSocket, ReceivedFrame } from '../native/native.ts';
+import type { Membership, PacketSocket } from '../native/native.ts';
 import { SystemError } from '../native/native.ts';
 import { IpProtocol } from '../wire/ip-protocol.ts';
 import { multicastMac } from '../wire/ip-address.ts';
 import { vrrpGroup } from '../wire/vrrp.ts';
+import { nextFrame } from './next-frame.ts';
 import { ArrivalClock } from './arrival-clock.ts';
 import type { Device, PulseGround } from './ground.ts';
 
@@ -50,7 +51,7 @@ export class Segment {
   drain(hear: (arrival: Arrival) => void): void {
     this.#clock.begin();
     for (let count = 0; count < MOST; count++) {
-      const received = this.#receive();
+      const received = nextFrame(this.#socket);
       if (!received) break;
       const at = this.#clock.at(received.timestamp);
       hear({ frame: received.frame, at });
@@ -83,15 +84,5 @@ export class Segment {
   close(): void {
     this.#membership.close();
     this.#socket.close();
-  }
-
-  #receive(): ReceivedFrame | undefined {
-    try {
-      return this.#socket.receive();
-    } catch (error) {
-      // ENETDOWN, once, after the link went down.
-      if (!(error instanceof SystemError)) throw error;
-      return undefined;
-    }
   }
 }

@@ -26,7 +26,7 @@ const GROUP = Ipv6Address.parse('ff02::1:ff00:10');
 const IPV4_GROUP = parseIpAddress('239.77.0.1');
 /** What times of two clocks and of two places of one cable may differ by, and how long a switch may take to learn, ms. */
 const SLACK = 10;
-/** Without a query of ours the guest says nothing before the querier's next round, 125 s after the first. */
+/** No speed: without a query of ours the guest says nothing before the querier's next round, 125 s after the first. ms. */
 const REPORT_WITHIN = 5000;
 const TIMEOUT = 20_000;
 const OUTGOING = 4;

@@ -1,8 +1,8 @@
 /** Reports to be told, in which nothing happens but what a test says. */
-import type { CounterReport, HostFigures, LinkFigures, NicFigures, TrafficRates } from '../../../src/model/counters.ts';
+import type { CounterReport, HostFigures, LinkFigures, NicFigures, Traffic } from '../../../src/model/counters.ts';
 import type { ClassFigures, PathReport } from '../../../src/model/path.ts';
 
-const quiet: TrafficRates = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0, rxDrops: 0, txDrops: 0, rxErrors: 0, txErrors: 0 };
+const quiet: Traffic = { rxBytes: 0, txBytes: 0, rxPackets: 0, txPackets: 0, rxDrops: 0, txDrops: 0, rxErrors: 0, txErrors: 0 };
 
 export const linkFigures = (name: string, more: Partial<LinkFigures> = {}): LinkFigures => ({ name, ...quiet, queues: [], ...more });
 export const nicFigures = (vm: string, nic: number, more: Partial<NicFigures> = {}): NicFigures => ({ vm, nic, ...quiet, ...more });

@@ -3,14 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ms } from '../../../src/base/units.ts';
-import { type ProbeBudgetPolicy, type ProbeCosts, type ProbePlan, type ProbedPath, defaultProbeBudget, planProbes } from '../../../src/policy/probe-budget.ts';
+import { type ProbeBudgetPolicy, type ProbeCosts, type ProbePlan, type ProbedPath, planProbes } from '../../../src/policy/probe-budget.ts';
+
+/** 10 probes a second, in a sample at least 1; a twentieth of a core, a thousandth of a link; a minute. */
+const budget: ProbeBudgetPolicy = { rate: { wanted: 10, least: 1 }, share: { core: 0.05, link: 0.001 }, dwell: ms(60_000) };
 
 const costs: ProbeCosts = { packet: ms(0.01), bytes: 110 };
 const gigabit = 125_000_000;
 const paths: readonly ProbedPath[] = [{ path: 'p', capacity: gigabit, classes: [0] }, { path: 'q', capacity: gigabit, classes: [0] }];
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `h${i}`);
 const plan = (host: string, hosts: readonly string[], now = 0, change: Partial<{ paths: readonly ProbedPath[]; seed: number; costs: ProbeCosts; policy: ProbeBudgetPolicy }> = {}): ProbePlan =>
-  planProbes(host, hosts, change.paths ?? paths, change.seed ?? 1, change.costs ?? costs, change.policy ?? defaultProbeBudget, ms(now));
+  planProbes(host, hosts, change.paths ?? paths, change.seed ?? 1, change.costs ?? costs, change.policy ?? budget, ms(now));
 
 test('32 hosts × 2 paths × 10 probes/s is a full mesh within a twentieth of a core', () => {
   const { mode, sessions, interval, cost, everyPairWithin, until } = plan('h3', names(32));
@@ -84,7 +87,7 @@ test('every pair has its turn on every path in every class within the time that 
 });
 
 test('the same list in another order gives the same plan, another seed another sample, and a host that joins moves few', () => {
-  const tight = { policy: { ...defaultProbeBudget, share: { core: 0.001, link: 1 } } };
+  const tight = { policy: { ...budget, share: { core: 0.001, link: 1 } } };
   const hosts = names(20);
   const sessions = (list: readonly string[], seed = 1): string[] => plan('h5', list, 0, { ...tight, seed }).sessions.map(({ to, path }) => `${to} ${path}`);
   assert.deepEqual(sessions(hosts.toReversed()), sessions(hosts));
